@@ -16,7 +16,7 @@ Method = Literal["generate", "yes_no"]
 class ImageScore:
     """What is known of one picture after it was scored: a score or a problem, never a guess.
 
-    `index` is the place in the input (from 0), `rank` the place in the ranking (from 1; None while it is not ranked yet),
+    `index` is the place in the input (from 0), `rank` the place in the ranking (from 1; None while not ranked yet),
     `score` 0.0 to 10.0, `answer` the model's raw text, `parsed` where the score was found in it (method "generate"),
     `probability` the chance of "yes" (method "yes_no"), `seconds` the time this picture took, `notes` codes of what was
     done to the picture while opening it. `token_ids` and `finished` let `Reranker.explain` carry the answer on

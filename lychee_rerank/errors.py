@@ -6,7 +6,8 @@ LycheeError
 │   └── DownloadError     fetching weights did not finish
 ├── ModelError            the model could not be loaded or could not answer
 │   └── OutOfMemoryError  a device ran out of memory, also after giving back what it could
-└── ServerError           a remote scoring server refused, stalled or answered nonsense
+├── ServerError           a remote scoring server refused, stalled or answered nonsense
+└── JournalError          what was scored before cannot be read or kept
 
 A picture that cannot be used raises nothing: it is described by a `PictureProblem`, which travels in the result,
 so that one bad file never ends a run. The page turns codes and facts into Chinese or English; `str()` is English.
@@ -62,6 +63,10 @@ class ServerError(LycheeError):
         super().__init__(message)
         self.url = url
         self.status = status
+
+
+class JournalError(LycheeError):
+    """The journal of a ranking cannot be used: another run has it open, or its place cannot be written to."""
 
 
 @dataclass(frozen=True)

@@ -60,15 +60,17 @@ def record(result: ImageScore) -> dict[str, object]:
     }
 
 
+def document(
+    ranking: Iterable[ImageScore], *, query: str = "", normalized: str = "", model: str = ""
+) -> dict[str, object]:
+    """A ranking as plain JSON values: the query as typed and as scored, the model's name, the results best first."""
+    results = [record(result) for result in ranking]
+    return {"query": query, "normalized": normalized, "model": model, "results": results}
+
+
 def to_json(ranking: Iterable[ImageScore], *, query: str = "", normalized: str = "", model: str = "") -> bytes:
-    """The ranking as one JSON object in UTF-8: query as typed, normalized as scored, model, results best first."""
-    document = {
-        "query": query,
-        "normalized": normalized,
-        "model": model,
-        "results": [record(result) for result in ranking],
-    }
-    return encode_json(document, indent=2) + b"\n"
+    """The ranking's `document` as JSON in UTF-8."""
+    return encode_json(document(ranking, query=query, normalized=normalized, model=model), indent=2) + b"\n"
 
 
 def encode_json(document: object, *, indent: int | None = None) -> bytes:
@@ -135,9 +137,16 @@ def ranked_name(result: ImageScore) -> str:
 
     The rank in front keeps pictures of the same name apart. An unranked result counts by its place in the input.
     """
-    place = result.rank or result.index + 1
-    prefix = f"{place:03d}_{result.score:.1f}_"
-    name = PurePosixPath(result.name.replace("\\", "/")).name
+    return _safe_name(f"{result.rank or result.index + 1:03d}_{result.score:.1f}_", result.name)
+
+
+def ranked_folder(number: int, query: str) -> str:
+    """The name `01_query` for the folder that holds one query's pictures, as safe as `ranked_name`."""
+    return _safe_name(f"{number:02d}_", query.replace("/", "_").replace("\\", "_").replace(".", "_"))
+
+
+def _safe_name(prefix: str, name: str) -> str:
+    name = PurePosixPath(name.replace("\\", "/")).name
     stem, suffix = _split(_UNSAFE.sub("_", name).rstrip(". "))
     return prefix + _cut(stem, _LONGEST_NAME - len(prefix) - len(suffix.encode())) + suffix
 

@@ -44,12 +44,14 @@ class Picture:
 class Journal:
     """The scores kept of one ranking. Memory holds a place in the file for each picture, not the scores.
 
-    Raises JournalError where another run has the same journal open.
+    `about` is put into the first line, for people. `fresh` begins anew. Raises JournalError where another run has the
+    same journal open.
     """
 
-    def __init__(self, path: Path, *, about: dict[str, str] | None = None) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, *, about: dict[str, str] | None = None, fresh: bool = False) -> None:
         self._lock = _locked(path)
+        if fresh:
+            path.unlink(missing_ok=True)
         self._places = _read_places(path)
         self._writer = path.open("ab", buffering=0)
         self._reader = path.open("rb")
@@ -97,6 +99,7 @@ class Journal:
 def _locked(path: Path) -> FileLock:
     lock = FileLock(path.with_suffix(".lock"))
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise JournalError("Another run is scoring this query already; wait for it or stop it.") from error

@@ -1,0 +1,32 @@
+"""The command `lychee-rerank`. Each subcommand lives in its own file in `commands/`; here they are only gathered."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import typer
+
+from lychee_rerank.commands.common import EXIT_CODES
+from lychee_rerank.commands.rank import rank
+
+app = typer.Typer(
+    name="lychee-rerank",
+    help="Rank pictures by one sentence, in Chinese or English, with a vision-language model on this machine.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback()
+def prepare() -> None:
+    """Names that the terminal's encoding cannot show are written as escapes instead of ending the run."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+for command in (rank,):
+    app.command()(command)

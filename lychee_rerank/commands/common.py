@@ -1,0 +1,83 @@
+"""What the subcommands share: how they end, and the one place where a model or a server is opened."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ParamSpec
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from lychee_rerank.commands.options import Fit, MethodChoice
+from lychee_rerank.errors import LycheeError, QueryError
+
+if TYPE_CHECKING:
+    from lychee_rerank.engine import Reranker
+
+FAILED, BAD_INPUT, NOTHING_SCORED, STOPPED = 1, 2, 3, 130
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 the model, the weights, the server or a file failed; 2 the command line cannot be used "
+    "(unknown option, no such file, empty query, no picture); 3 none of the pictures could be scored; "
+    "130 stopped by Ctrl-C."
+)
+
+Arguments = ParamSpec("Arguments")
+
+messages = Console(stderr=True, highlight=False)
+
+
+class InputError(LycheeError):
+    """The command line cannot be used as it is."""
+
+
+class NothingScoredError(LycheeError):
+    """None of the pictures has a score."""
+
+
+def ends_in_one_line(command: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """The command, with every foreseen failure told in one line on stderr and its exit code (`EXIT_CODES`)."""
+
+    @functools.wraps(command)
+    def told(*args: Arguments.args, **options: Arguments.kwargs) -> None:
+        logging.basicConfig(format="%(message)s", handlers=[RichHandler(console=messages, show_path=False)])
+        try:
+            command(*args, **options)
+        except KeyboardInterrupt as stop:
+            _end(str(stop) or "Stopped.", STOPPED)
+        except (InputError, QueryError) as error:
+            _end(str(error), BAD_INPUT)
+        except NothingScoredError as error:
+            _end(str(error), NOTHING_SCORED)
+        except BrokenPipeError:
+            raise  # the reader of stdout has seen enough: typer ends quietly
+        except (LycheeError, OSError) as error:
+            _end(str(error), FAILED)
+
+    return told
+
+
+def _end(sentence: str, code: int) -> None:
+    messages.print(sentence, markup=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def open_reranker(
+    model: str, method: MethodChoice, *, fit: Fit, reserve: float, server: str | None, instruction: str | None = None
+) -> Reranker:
+    """The reranker the options ask for: weights on this machine, or a server. Raises LycheeError."""
+    if server:
+        from lychee_rerank.server import open_server
+
+        reranker = open_server(server, method=method)
+    else:
+        from lychee_rerank.engine import Reranker
+
+        reranker = Reranker.from_pretrained(model, method=method, reserve_gib=reserve)
+    reranker.fit = fit
+    if instruction:
+        reranker.instruction = instruction
+    return reranker

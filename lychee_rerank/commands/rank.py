@@ -1,0 +1,105 @@
+"""`lychee-rerank rank`: score pictures for one query or many, resumably, and write the ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from lychee_rerank.commands import options as opt
+from lychee_rerank.commands import outputs as out
+from lychee_rerank.commands.common import NothingScoredError, ends_in_one_line, messages, open_reranker
+from lychee_rerank.commands.scoring import Rankings
+from lychee_rerank.commands.sources import pictures_named, queries_in
+from lychee_rerank.commands.watching import show_table, watched
+from lychee_rerank.query import Query, as_typed, normalize_query
+from lychee_rerank.resume import checkpoint_key, forget_old, journal_path
+
+if TYPE_CHECKING:
+    from lychee_rerank.engine import Reranker
+
+_JOURNALS = Path(typer.get_app_dir("lychee-rerank")) / "journal"
+
+
+@ends_in_one_line
+def rank(
+    query: opt.Query,
+    paths: opt.Paths = None,
+    queries: opt.Queries = None,
+    top: opt.Top = None,
+    min_score: opt.MinScore = None,
+    json: opt.Json = None,
+    csv: opt.Csv = None,
+    jsonl: opt.JsonLines = None,
+    copy_to: opt.CopyTo = None,
+    link_to: opt.LinkTo = None,
+    model: opt.Model = "auto",
+    method: opt.Method = "auto",
+    fit: opt.FitInto = "crop",
+    instruction: opt.Instruction = None,
+    normalize: opt.Normalize = True,
+    reserve: opt.Reserve = 1.2,
+    server: opt.Server = None,
+    journal: opt.Journal = _JOURNALS,
+    fresh: opt.Fresh = False,
+    quiet: opt.Quiet = False,
+) -> None:
+    """Rank pictures by one sentence, best first.
+
+    Scores are kept as they come: after an interruption the same command scores only what is missing, and with other
+    outputs it scores nothing again. Kept scores are deleted when unused for 30 days.
+    """
+    outputs = out.Outputs(top, min_score, json, csv, jsonl, copy_to, link_to)
+    outputs.check()
+    texts = queries_in(queries) if queries else [query]
+    files = pictures_named([query, *(paths or [])] if queries else paths or [])
+    asked = [normalize_query(text) if normalize else as_typed(text) for text in texts]
+    reranker = open_reranker(model, method, fit=fit, reserve=reserve, server=server, instruction=instruction)
+    forget_old(journal)
+    journals = [_journal_for(reranker, each, journal, server) for each in asked]
+    with Rankings(reranker, asked, files, journals, fresh=fresh) as rankings:
+        _score(rankings, asked, len(files) * len(asked), jsonl, quiet=quiet)
+        _write(rankings, asked, outputs, model=reranker.checkpoint.name, many=queries is not None)
+
+
+def _journal_for(reranker: Reranker, query: Query, folder: Path, server: str | None) -> Path:
+    """The name tells everything that can change a score: the prompt (query and instruction in it), fit and weights."""
+    weights = f"{server} {reranker.checkpoint.name}" if server else checkpoint_key(reranker.checkpoint.path)
+    prompt = reranker.prompt_text(query)
+    return journal_path(folder, prompt=prompt, method=reranker.method, fit=reranker.fit, weights=weights)
+
+
+def _score(rankings: Rankings, queries: Sequence[Query], total: int, jsonl: Path | None, *, quiet: bool) -> None:
+    scored = 0
+    try:
+        with out.json_lines(jsonl, queries) as write, watched(total, quiet=quiet) as show:
+            for number, result in rankings:
+                write(number, result)
+                show(result)
+                scored += result.problem is None
+    except KeyboardInterrupt:
+        sentence = f"Stopped: {scored} of {total} scores are kept; run the same command again to go on from there."
+        raise KeyboardInterrupt(sentence) from None
+    if scored == 0:
+        raise NothingScoredError("None of the pictures could be scored.")
+    if scored < total:
+        messages.print(f"{total - scored} of {total} could not be scored; they rank last, with the reason.")
+
+
+def _write(rankings: Rankings, queries: Sequence[Query], outputs: out.Outputs, *, model: str, many: bool) -> None:
+    def each() -> Iterator[out.Ranked]:
+        return ((query, outputs.chosen(rankings.ranking(number))) for number, query in enumerate(queries))
+
+    if not outputs.on_stdout:
+        for query, ranking in each():
+            show_table(query.text, ranking, all_rows=outputs.top is not None)
+    if outputs.csv:
+        out.write_csv(outputs.csv, each())
+    if outputs.json:
+        out.write_json(outputs.json, each(), model=model, many=many)
+    if outputs.copy_to:
+        out.place_pictures(outputs.copy_to, each(), out.copy, many=many)
+    if outputs.link_to:
+        out.place_pictures(outputs.link_to, each(), out.link, many=many)

@@ -8,6 +8,7 @@ import sys
 import typer
 
 from lychee_rerank.commands.common import EXIT_CODES
+from lychee_rerank.commands.evaluate import evaluate
 from lychee_rerank.commands.rank import rank
 
 app = typer.Typer(
@@ -28,5 +29,5 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-for command in (rank,):
-    app.command()(command)
+app.command("rank")(rank)
+app.command("eval")(evaluate)

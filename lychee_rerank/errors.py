@@ -1,6 +1,7 @@
 """Every error this package raises, in one tree, each carrying the facts a caller needs to act on it.
 
 LycheeError
+├── InputError            what was named (files, options, judgements) cannot be used
 ├── QueryError            the sentence cannot be used
 ├── CheckpointError       weights are missing, damaged or of an unknown kind
 │   └── DownloadError     fetching weights did not finish
@@ -21,6 +22,10 @@ from pathlib import Path
 
 class LycheeError(Exception):
     """Base of everything raised on purpose; its text is one sentence fit to show to a person."""
+
+
+class InputError(LycheeError):
+    """What a person named, such as files or a table of judgements, cannot be used as it is."""
 
 
 class QueryError(LycheeError):

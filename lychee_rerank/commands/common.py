@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from lychee_rerank.commands.options import Fit, MethodChoice
-from lychee_rerank.errors import LycheeError, QueryError
+from lychee_rerank.errors import InputError, LycheeError, QueryError
 
 if TYPE_CHECKING:
     from lychee_rerank.engine import Reranker
@@ -28,10 +28,6 @@ EXIT_CODES = (
 Arguments = ParamSpec("Arguments")
 
 messages = Console(stderr=True, highlight=False)
-
-
-class InputError(LycheeError):
-    """The command line cannot be used as it is."""
 
 
 class NothingScoredError(LycheeError):

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 MethodChoice = Literal["auto", "generate", "yes_no"]
+ScoringMethod = Literal["generate", "yes_no"]
 Fit = Literal["crop", "whole"]
 
 Query = Annotated[str, Argument(help="What you are after, in one sentence; left out with --queries.")]

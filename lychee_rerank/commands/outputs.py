@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from lychee_rerank.commands.common import InputError
+from lychee_rerank.errors import InputError
 from lychee_rerank.export import document, encode_json, ranked_folder, ranked_name, record, to_csv
 from lychee_rerank.query import Query
 from lychee_rerank.results import ImageScore
@@ -41,9 +41,7 @@ class Outputs:
         files = [file for file in (self.json, self.csv, self.jsonl) if file]
         if files.count(Path("-")) > 1:
             raise InputError("Only one of --json, --csv and --jsonl can go to stdout.")
-        for file in files:
-            if file.is_dir() or not file.absolute().parent.is_dir():
-                raise InputError(f"{file} cannot be written: it is a folder, or is in a folder that does not exist.")
+        check_writable(*files)
         for folder in (self.copy_to, self.link_to):
             if folder and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
                 raise InputError(f"{folder} is not an empty folder: the pictures of two rankings would mix in it.")
@@ -53,6 +51,13 @@ class Outputs:
         least = self.min_score
         kept = [result for result in ranking if least is None or (result.problem is None and result.score >= least)]
         return kept[: self.top]
+
+
+def check_writable(*files: Path) -> None:
+    """Raises InputError for a file that is a folder or has none to be in."""
+    for file in files:
+        if file.is_dir() or not file.absolute().parent.is_dir():
+            raise InputError(f"{file} cannot be written: it is a folder, or is in a folder that does not exist.")
 
 
 @contextmanager
@@ -72,14 +77,14 @@ def json_lines(file: Path | None, queries: Sequence[Query]) -> Iterator[Callable
 
 def write_csv(file: Path, rankings: Iterable[Ranked]) -> None:
     """All rankings as one table."""
-    with _whole(file) as sink:
+    with whole_file(file) as sink:
         for number, (query, ranking) in enumerate(rankings):
             sink.write(to_csv(ranking, query=query.text, header=number == 0))
 
 
 def write_json(file: Path, rankings: Iterable[Ranked], *, model: str, many: bool) -> None:
     """One ranking as one object; with `many`, an array of such objects."""
-    with _whole(file) as sink:
+    with whole_file(file) as sink:
         for number, (query, ranking) in enumerate(rankings):
             sink.write((b",\n" if number else b"[\n") if many else b"")
             fields = document(ranking, query=query.text, normalized=query.normalized, model=model)
@@ -97,8 +102,8 @@ def _stdout_or(file: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _whole(file: Path) -> Iterator[BinaryIO]:
-    """Writes beside `file` and puts it in place when done, so that a reader never meets half of it."""
+def whole_file(file: Path) -> Iterator[BinaryIO]:
+    """Writes beside `file` and puts it in place when done, so that a reader never meets half of it; `-` is stdout."""
     if file == Path("-"):
         yield sys.stdout.buffer
         return

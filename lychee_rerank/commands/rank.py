@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import typer
 
 from lychee_rerank.commands import options as opt
 from lychee_rerank.commands import outputs as out
 from lychee_rerank.commands.common import NothingScoredError, ends_in_one_line, messages, open_reranker
-from lychee_rerank.commands.scoring import Rankings
+from lychee_rerank.commands.scoring import JOURNALS, Rankings, journal_for
 from lychee_rerank.commands.sources import pictures_named, queries_in
 from lychee_rerank.commands.watching import show_table, watched
 from lychee_rerank.query import Query, as_typed, normalize_query
-from lychee_rerank.resume import checkpoint_key, forget_old, journal_path
-
-if TYPE_CHECKING:
-    from lychee_rerank.engine import Reranker
-
-_JOURNALS = Path(typer.get_app_dir("lychee-rerank")) / "journal"
+from lychee_rerank.resume import forget_old
 
 
 @ends_in_one_line
@@ -42,7 +34,7 @@ def rank(
     normalize: opt.Normalize = True,
     reserve: opt.Reserve = 1.2,
     server: opt.Server = None,
-    journal: opt.Journal = _JOURNALS,
+    journal: opt.Journal = JOURNALS,
     fresh: opt.Fresh = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -58,17 +50,10 @@ def rank(
     asked = [normalize_query(text) if normalize else as_typed(text) for text in texts]
     reranker = open_reranker(model, method, fit=fit, reserve=reserve, server=server, instruction=instruction)
     forget_old(journal)
-    journals = [_journal_for(reranker, each, journal, server) for each in asked]
+    journals = [journal_for(reranker, each, journal, server) for each in asked]
     with Rankings(reranker, asked, files, journals, fresh=fresh) as rankings:
         _score(rankings, asked, len(files) * len(asked), jsonl, quiet=quiet)
         _write(rankings, asked, outputs, model=reranker.checkpoint.name, many=queries is not None)
-
-
-def _journal_for(reranker: Reranker, query: Query, folder: Path, server: str | None) -> Path:
-    """The name tells everything that can change a score: the prompt (query and instruction in it), fit and weights."""
-    weights = f"{server} {reranker.checkpoint.name}" if server else checkpoint_key(reranker.checkpoint.path)
-    prompt = reranker.prompt_text(query)
-    return journal_path(folder, prompt=prompt, method=reranker.method, fit=reranker.fit, weights=weights)
 
 
 def _score(rankings: Rankings, queries: Sequence[Query], total: int, jsonl: Path | None, *, quiet: bool) -> None:

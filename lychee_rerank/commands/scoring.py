@@ -12,9 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import typer
+
 from lychee_rerank.query import Query
 from lychee_rerank.results import ImageScore, rank
-from lychee_rerank.resume import Journal, Picture, picture_key, score_rest
+from lychee_rerank.resume import Journal, Picture, checkpoint_key, journal_path, picture_key, score_rest
 
 if TYPE_CHECKING:
     from lychee_rerank.engine import Reranker
@@ -24,6 +26,16 @@ if TYPE_CHECKING:
 _FIRST_PIECE = 16
 _PIECE_OF_ONE_QUERY = 256
 _PIECE_OF_MANY = 64
+
+
+JOURNALS = Path(typer.get_app_dir("lychee-rerank")) / "journal"
+
+
+def journal_for(reranker: Reranker, query: Query, folder: Path, server: str | None) -> Path:
+    """The name tells everything that can change a score: the prompt (query and instruction in it), fit and weights."""
+    weights = f"{server} {reranker.checkpoint.name}" if server else checkpoint_key(reranker.checkpoint.path)
+    prompt = reranker.prompt_text(query)
+    return journal_path(folder, prompt=prompt, method=reranker.method, fit=reranker.fit, weights=weights)
 
 
 class Rankings:

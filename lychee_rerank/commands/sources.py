@@ -10,7 +10,7 @@ from pathlib import Path
 
 from natsort import natsorted
 
-from lychee_rerank.commands.common import InputError
+from lychee_rerank.errors import InputError
 from lychee_rerank.images import find_pictures, is_picture_name
 
 _MOST_QUERIES = 200  # each keeps its journal open, and systems allow a process about 1,000 open files

@@ -9,6 +9,7 @@ import typer
 
 from lychee_rerank.commands.common import EXIT_CODES
 from lychee_rerank.commands.evaluate import evaluate
+from lychee_rerank.commands.page import page
 from lychee_rerank.commands.rank import rank
 
 app = typer.Typer(
@@ -29,5 +30,6 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+app.command("app")(page)
 app.command("rank")(rank)
 app.command("eval")(evaluate)

@@ -104,7 +104,7 @@ _SENTENCES = {
     "not_an_image": "This is not a picture in a format that can be read.",
     "truncated": "The picture is damaged or cut short, so it cannot be decoded.",
     "too_many_bytes": "The file has {size} bytes; the limit is {limit}.",
-    "too_many_pixels": "The picture is {width} x {height} pixels; the limit is {limit} pixels in all.",
+    "too_many_pixels": "The picture has more pixels than the limit of {limit}.",
     "bad_dimensions": "The picture's size, {width} x {height}, makes no sense.",
     "out_of_memory": "There was not enough memory to score this picture, also on a second try.",
     "model_failed": "The model failed on this picture: {detail}.",

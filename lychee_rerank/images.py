@@ -1,0 +1,315 @@
+"""Bytes or path -> LoadedImage: decoded, upright, RGB, 384 x 384, or a grey stand-in with the reason. No torch, no page.
+
+Pictures are opened by content, never by file name, and only as one of the formats listed here. Nothing raises for a bad picture.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import logging
+import math
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from natsort import natsorted, ns
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from lychee_rerank.errors import PictureProblem
+
+logger = logging.getLogger(__name__)
+
+Fit = Literal["crop", "whole"]
+MAX_BYTES = 100 * 1024 * 1024
+MAX_PIXELS = 200_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PSD", "AVIF", "HEIF")
+SUFFIXES = frozenset(
+    ".png .apng .jpg .jpeg .jpe .jfif .mpo .webp .bmp .dib .gif .tif .tiff .psd .avif .avifs .heic .heif .hif".split()
+)
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow refuses twice this while opening; what lies between is refused below
+warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata is no news to the person
+_SHORTEST_SIDE = 28  # one image token; anything thinner would not reach the model
+_HIGH_BIT_DEPTH = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
+_WHITE = (255, 255, 255, 255)
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """One picture as the model gets it.
+
+    `image` is RGB, `original_size` (width, height) as stored upright, `notes` codes of what was done ("exif_rotated",
+    "alpha_flattened", "first_frame", "cmyk_converted", "high_bit_depth_reduced", "draft_decoded"), `problem` why there is only a
+    grey stand-in (None for a good picture), and `content_hash` the identity of the encoded bytes ("" where they could not be read).
+    """
+
+    name: str
+    image: Image.Image
+    original_size: tuple[int, int]
+    notes: tuple[str, ...] = ()
+    problem: PictureProblem | None = None
+    content_hash: str = ""
+    fit: str = "crop"
+
+    @property
+    def error(self) -> str | None:
+        """What is wrong with the picture, in one English sentence; None for a good one."""
+        return None if self.problem is None else str(self.problem)
+
+
+def load_image(
+    source: bytes | str | Path, *, name: str | None = None, size: int = 384, fit: Fit = "crop"
+) -> LoadedImage:
+    """Decode one picture for the model; whatever is wrong with it ends up in `.problem`, nothing is raised.
+
+    fit="crop": short side to `size`, then the centre `size` x `size`. fit="whole": the whole picture, aspect kept, within the same
+    number of pixels. `name` defaults to the file's name.
+    """
+    name = name or (Path(source).name if not isinstance(source, bytes) else "picture")
+    digest = ""
+    try:
+        data = _read(source)
+        digest = content_hash(data)
+        image, original_size, notes = _decoded(data, size)
+        fitted = _fitted(image, size, fit)
+    except _RefusedError as refused:
+        return _stand_in(name, refused.problem, digest, size, fit)
+    except MemoryError:
+        return _stand_in(name, PictureProblem("out_of_memory"), digest, size, fit)
+    return LoadedImage(name, fitted, original_size, notes, None, digest, fit)
+
+
+def thumbnail(source: bytes | str | Path, *, edge: int = 600) -> bytes | None:
+    """The picture upright as a small JPEG, longest side `edge`; None where it cannot be read."""
+    try:
+        image, _, _ = _decoded(_read(source), edge)
+    except (_RefusedError, MemoryError):
+        return None
+    image.thumbnail((edge, edge), Image.Resampling.LANCZOS)
+    encoded = io.BytesIO()
+    image.save(encoded, "JPEG", quality=85)
+    return encoded.getvalue()
+
+
+def content_hash(data: bytes) -> str:
+    """The identity of a picture: equal bytes, equal hash, whatever the file is called."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def is_picture_name(path: str | Path) -> bool:
+    """Whether the file name ends like a picture's. Only for choosing files: pictures are opened by content."""
+    return Path(path).suffix.lower() in SUFFIXES
+
+
+def find_pictures(folder: str | Path) -> list[Path]:
+    """Every picture file in a folder and the folders below it, in natural order; hidden files are left out."""
+    found = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(place, name) for name in files if not name.startswith(".") and is_picture_name(name)]
+    return natsorted(found, key=lambda path: path.parts, alg=ns.IGNORECASE)
+
+
+class _RefusedError(Exception):
+    """Carries the problem from where it was found to `load_image`."""
+
+    def __init__(self, code: str, **facts: int | str) -> None:
+        super().__init__(code)
+        self.problem = PictureProblem(code, **facts)  # type: ignore[arg-type]
+
+
+def _read(source: bytes | str | Path) -> bytes:
+    if isinstance(source, bytes):
+        data = source
+        if len(data) > MAX_BYTES:
+            raise _RefusedError("too_many_bytes", size=len(data), limit=MAX_BYTES)
+    else:
+        data = _read_file(Path(source))
+    if not data:
+        raise _RefusedError("empty")
+    return data
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                raise _RefusedError("too_many_bytes", size=size, limit=MAX_BYTES)
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise _RefusedError("not_found") from error
+    except (OSError, ValueError) as error:
+        raise _RefusedError("unreadable", detail=getattr(error, "strerror", None) or str(error)) from error
+
+
+def _decoded(data: bytes, needed: int) -> tuple[Image.Image, tuple[int, int], tuple[str, ...]]:
+    """(upright RGB picture, its full upright size, notes); at least `needed` pixels on the short side where there are as many."""
+    with _opened(data) as image:
+        notes = []
+        original = image.size
+        if getattr(image, "n_frames", 1) > 1 and image.format not in ("MPO", "PSD"):
+            notes.append("first_frame")
+        if image.format in ("JPEG", "MPO"):
+            image.draft("RGB", (2 * needed, 2 * needed))
+        _decode(image)
+        orientation = _orientation(image)
+        colour = _rgb(_smaller(image, needed), notes)
+        if orientation > 1:
+            notes.insert(0, "exif_rotated")
+            colour = _turned(colour, orientation)
+            original = original[::-1] if orientation >= 5 else original
+        return colour, original, tuple(notes)
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    _register_heif()
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise _RefusedError("too_many_pixels", limit=MAX_PIXELS) from error
+    except UnidentifiedImageError as error:
+        raise _RefusedError("not_an_image") from error
+    except _DECODER_ERRORS as error:
+        raise _RefusedError("truncated", detail=str(error)) from error
+    with image:
+        width, height = image.size
+        if width < 1 or height < 1:
+            raise _RefusedError("bad_dimensions", width=width, height=height)
+        if width * height > MAX_PIXELS:
+            raise _RefusedError("too_many_pixels", width=width, height=height, limit=MAX_PIXELS)
+        yield image
+
+
+# What Pillow's decoders raise on damaged files, beside OSError: each was met with a file of its own test suite or by fuzzing.
+_DECODER_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    EOFError,
+    OverflowError,
+    ZeroDivisionError,
+    RuntimeError,
+    AssertionError,
+    Image.DecompressionBombError,
+    struct.error,
+    zlib.error,
+)
+
+
+def _decode(image: Image.Image) -> None:
+    try:
+        image.load()
+    except _DECODER_ERRORS as error:
+        raise _RefusedError("truncated", detail=str(error)) from error
+
+
+def _smaller(image: Image.Image, needed: int) -> Image.Image:
+    """Large pictures shrunk by whole factors before anything else touches their pixels; palettes and masks stay whole."""
+    factor = min(image.size) // (2 * needed)
+    if factor < 2 or image.mode not in ("L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "I;16"):
+        return image
+    return image.reduce(factor) if image.mode != "I;16" else image.resize(
+        (image.width // factor, image.height // factor), Image.Resampling.NEAREST
+    )
+
+
+def _rgb(image: Image.Image, notes: list[str]) -> Image.Image:
+    """RGB on white, whatever the mode; notes what had to be done."""
+    if image.mode in _HIGH_BIT_DEPTH:
+        notes.append("high_bit_depth_reduced")
+        return _eight_bit(image).convert("RGB")
+    if image.mode in ("LAB", "CMYK", "YCbCr", "HSV"):
+        if image.mode == "CMYK":
+            notes.append("cmyk_converted")
+        return _converted_colour(image)
+    if image.has_transparency_data:
+        layered = image.convert("RGBA")
+        if layered.getextrema()[3] == (255, 255):
+            return layered.convert("RGB")
+        notes.append("alpha_flattened")
+        return Image.alpha_composite(Image.new("RGBA", layered.size, _WHITE), layered).convert("RGB")
+    return image.convert("RGB")
+
+
+def _converted_colour(image: Image.Image) -> Image.Image:
+    if image.mode == "LAB":
+        from PIL import ImageCms
+
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        return converted if converted is not None else image.convert("L").convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Sixteen-bit and floating-point greys scaled, not cut off: by the full range of their kind, or by what they hold."""
+    grey = image.convert("F")
+    low, high = grey.getextrema()
+    if not all(isinstance(value, float) and math.isfinite(value) for value in (low, high)):
+        return Image.new("L", image.size, 128)
+    if image.mode.startswith("I") and 0 <= low and 255 < high <= 65535:
+        low, high = 0.0, 65535.0
+    elif 0 <= low and high <= 255 and not (image.mode == "F" and high <= 1):
+        low, high = 0.0, 255.0
+    scale = 255.0 / (high - low) if high > low else 0.0
+    return grey.point(lambda value: value * scale + (0.0 - low * scale)).convert("L")
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation 1 to 8; broken EXIF counts as upright, since it says nothing about the pixels."""
+    try:
+        value = image.getexif().get(0x0112, 1)
+    except (*_DECODER_ERRORS, UnicodeError) as error:
+        logger.debug("EXIF cannot be read: %s", error)
+        return 1
+    return value if value in _TURNS else 1
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_TURNS[orientation])
+
+
+def _fitted(image: Image.Image, size: int, fit: Fit) -> Image.Image:
+    if fit == "crop":
+        return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    scale = math.sqrt(size * size / (image.width * image.height))
+    width = min(max(round(image.width * scale), _SHORTEST_SIDE), size * size // _SHORTEST_SIDE)
+    height = min(max(round(image.height * scale), _SHORTEST_SIDE), size * size // width)
+    return image.resize((width, max(height, _SHORTEST_SIDE)), Image.Resampling.BICUBIC)
+
+
+def _stand_in(name: str, problem: PictureProblem, digest: str, size: int, fit: Fit) -> LoadedImage:
+    grey = Image.new("RGB", (size, size), (128, 128, 128))
+    known = (problem.width or 0, problem.height or 0)
+    return LoadedImage(name, grey, known, (), problem, digest, fit)
+
+
+@functools.cache
+def _register_heif() -> None:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)

@@ -21,6 +21,7 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 
 from lychee_rerank.errors import JournalError, PictureProblem
+from lychee_rerank.images import MAX_BYTES
 from lychee_rerank.results import ImageScore
 from lychee_rerank.scores import ParsedScore
 
@@ -177,9 +178,11 @@ def _to_score(pictures: Sequence[Picture], journal: Journal) -> dict[int, Pictur
 
 
 def picture_key(path: str | Path) -> str | None:
-    """The hash of a file's content; None where the file cannot be read."""
+    """The hash of a file's content; None where the file cannot be read or is too large to be scored."""
     digest = hashlib.blake2b(digest_size=16)
     try:
+        if os.path.getsize(path) > MAX_BYTES:
+            return None
         with Path(path).open("rb") as file:
             while piece := file.read(_PIECE):
                 digest.update(piece)

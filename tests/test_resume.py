@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lychee_rerank.errors import JournalError, PictureProblem
+from lychee_rerank.images import MAX_BYTES
 from lychee_rerank.results import ImageScore
 from lychee_rerank.resume import (
     Journal,
@@ -200,3 +201,9 @@ def test_only_journals_long_unused_are_deleted(tmp_path: Path) -> None:
         os.utime(tmp_path / f"{name}.jsonl", (then, then))
     forget_old(tmp_path)
     assert [path.name for path in tmp_path.glob("*.jsonl")] == ["new.jsonl"]
+
+
+def test_a_file_over_the_size_limit_is_not_read_through(tmp_path: Path) -> None:
+    with (tmp_path / "huge.psd").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    assert picture_key(tmp_path / "huge.psd") is None

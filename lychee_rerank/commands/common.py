@@ -39,7 +39,10 @@ def ends_in_one_line(command: Callable[Arguments, None]) -> Callable[Arguments, 
 
     @functools.wraps(command)
     def told(*args: Arguments.args, **options: Arguments.kwargs) -> None:
-        logging.basicConfig(format="%(message)s", handlers=[RichHandler(console=messages, show_path=False)])
+        logging.basicConfig(
+            format="%(message)s", handlers=[RichHandler(console=messages, show_path=False, show_time=False)]
+        )
+        logging.getLogger("lychee_rerank").setLevel(logging.INFO)
         try:
             command(*args, **options)
         except KeyboardInterrupt as stop:

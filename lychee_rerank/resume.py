@@ -177,7 +177,7 @@ def _to_score(pictures: Sequence[Picture], journal: Journal) -> dict[int, Pictur
     return {picture.index: picture for picture in first.values()}
 
 
-def picture_key(path: str | Path) -> str | None:
+def file_key(path: str | Path) -> str | None:
     """The hash of a file's content; None where the file cannot be read or is too large to be scored."""
     digest = hashlib.blake2b(digest_size=16)
     try:

@@ -8,66 +8,61 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
-from PIL import Image, ImageStat
+from PIL import ImageStat
 
+from lychee_rerank.checkpoints import Checkpoint
 from lychee_rerank.cli import app
-from lychee_rerank.errors import PictureProblem
-from lychee_rerank.query import Query
-from lychee_rerank.results import ImageScore
+from lychee_rerank.engine import Reranker
+from lychee_rerank.lookahead import Picture
+from lychee_rerank.prompts import Messages
 
 
-@dataclass
-class BrightnessReranker:
-    """Has of `Reranker` what the command line uses."""
+class BrightnessJudge:
+    """A model that likes bright pictures, or dark ones where the query says "dark"."""
 
-    delay: float = 0.0
-    scored: list[str] = field(default_factory=list)
-    method: str = "yes_no"
-    fit: str = "crop"
-    instruction: str = "Find it."
-    checkpoint: SimpleNamespace = field(
-        default_factory=lambda: SimpleNamespace(name="brightness", path=Path(__file__).parent)
-    )
+    def __init__(self, delay: float = 0.0) -> None:
+        self.delay = delay
+        self.scored: list[str] = []
 
-    def prompt_text(self, query: Query) -> str:
-        return f"{self.instruction} {query.normalized}"
-
-    def stream(self, query: Query, images: Iterable[str]) -> Iterator[ImageScore]:
-        for index, path in enumerate(images):
-            yield self._score(query, index, path)
-
-    def _score(self, query: Query, index: int, path: str) -> ImageScore:
-        problem = brightness = None
-        try:
-            with Image.open(path) as picture:
-                brightness = ImageStat.Stat(picture.convert("L")).mean[0] / 255
-        except FileNotFoundError:
-            problem = PictureProblem("not_found")
-        except OSError:
-            problem = PictureProblem("not_an_image")
-        else:
-            self._note(path)
-        shown = 1 - (brightness or 0.0) if query.normalized == "dark" else brightness or 0.0
-        score = 0.0 if problem else 10 * shown
-        return ImageScore(
-            index=index, name=Path(path).name, score=score, method="yes_no", probability=shown, problem=problem
-        )
-
-    def _note(self, path: str) -> None:
+    def yes_no(self, messages: Messages, picture: Picture) -> SimpleNamespace:
         time.sleep(self.delay)
-        self.scored.append(Path(path).name)
+        self.scored.append(picture.name)
         if "LYCHEE_TEST_SCORED" in os.environ:
             with Path(os.environ["LYCHEE_TEST_SCORED"]).open("a") as file:
-                file.write(Path(path).name + "\n")
+                file.write(picture.name + "\n")
+        brightness = ImageStat.Stat(picture.image.convert("L")).mean[0] / 255
+        likes_dark = "dark" in self.prompt_text(messages)
+        return SimpleNamespace(probability=1 - brightness if likes_dark else brightness, answer="yes")
+
+    def generate(
+        self, messages: Messages, picture: Picture, *, stop: Callable[[str], bool], written: tuple[int, ...] = ()
+    ) -> SimpleNamespace:
+        raise NotImplementedError("the stand-in answers yes or no only")
+
+    def knows(self, key: str) -> bool:  # noqa: ARG002
+        return False
+
+    def look(self, picture: Picture) -> None:
+        """Keeps nothing of a picture."""
+
+    def forget(self) -> None:
+        """Has nothing to forget."""
+
+    def prompt_text(self, messages: Messages) -> str:
+        return repr(messages)
+
+
+def brightness_reranker(judge: BrightnessJudge) -> Reranker:
+    checkpoint = Checkpoint(Path(__file__).parent, "brightness", "argument")
+    return Reranker(judge, checkpoint=checkpoint, method="yes_no")
 
 
 if __name__ == "__main__":
-    reranker = BrightnessReranker(delay=float(os.environ.get("LYCHEE_TEST_DELAY", "0")))
-    with patch("lychee_rerank.commands.rank.open_reranker", return_value=reranker):
+    slow = brightness_reranker(BrightnessJudge(delay=float(os.environ.get("LYCHEE_TEST_DELAY", "0"))))
+    with patch("lychee_rerank.commands.rank.open_reranker", return_value=slow):
         app()

@@ -9,15 +9,19 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_standin import BrightnessReranker
+from cli_standin import BrightnessJudge, brightness_reranker
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from lychee_rerank.cli import app
+from lychee_rerank.engine import Reranker
 from lychee_rerank.errors import ModelError
+from lychee_rerank.lookahead import Picture
+from lychee_rerank.prompts import Messages
 
 GREYS = {"night.png": 10, "dusk.png": 90, "白天.png": 200, "noon[1].png": 250}
 BEST_FIRST = ["noon[1].png", "白天.png", "dusk.png", "night.png"]
@@ -33,8 +37,13 @@ def shop(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reranker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> BrightnessReranker:
-    standin = BrightnessReranker()
+def judge() -> BrightnessJudge:
+    return BrightnessJudge()
+
+
+@pytest.fixture
+def reranker(judge: BrightnessJudge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Reranker:
+    standin = brightness_reranker(judge)
     monkeypatch.setenv("LYCHEE_JOURNAL", str(tmp_path / "journal"))
     monkeypatch.setattr("lychee_rerank.commands.rank.open_reranker", lambda *_, **__: standin)
     return standin
@@ -133,57 +142,58 @@ class TestWhatIsWritten:
         assert len(list((tmp_path / "best").iterdir())) == 3
 
 
+@pytest.mark.usefixtures("reranker")
 class TestResuming:
-    def test_a_second_run_scores_nothing_again(self, shop: Path, reranker: BrightnessReranker) -> None:
+    def test_a_second_run_scores_nothing_again(self, shop: Path, judge: BrightnessJudge) -> None:
         assert ranked(shop) == ranked(shop) == BEST_FIRST
-        assert len(reranker.scored) == 4
+        assert len(judge.scored) == 4
 
-    def test_a_new_picture_is_the_only_one_scored(self, shop: Path, reranker: BrightnessReranker) -> None:
+    def test_a_new_picture_is_the_only_one_scored(self, shop: Path, judge: BrightnessJudge) -> None:
         ranked(shop)
         Image.new("L", (8, 8), 255).save(shop / "sun.png")
         assert ranked(shop) == ["sun.png", *BEST_FIRST]
-        assert reranker.scored[4:] == ["sun.png"]
+        assert judge.scored[4:] == ["sun.png"]
 
-    def test_fresh_scores_everything_anew(self, shop: Path, reranker: BrightnessReranker) -> None:
+    def test_fresh_scores_everything_anew(self, shop: Path, judge: BrightnessJudge) -> None:
         ranked(shop), ranked(shop, "--fresh")
-        assert len(reranker.scored) == 8
+        assert len(judge.scored) == 8
 
-    def test_other_settings_are_another_ranking(self, shop: Path, reranker: BrightnessReranker) -> None:
+    def test_other_settings_are_another_ranking(self, shop: Path, judge: BrightnessJudge, reranker: Reranker) -> None:
         ranked(shop)
         reranker.fit = "whole"
         ranked(shop)
         reranker.instruction = "Find another."
         ranked(shop)
-        assert len(reranker.scored) == 12
+        assert len(judge.scored) == 12
 
     def test_queries_that_mean_the_same_are_scored_once(
-        self, shop: Path, tmp_path: Path, reranker: BrightnessReranker
+        self, shop: Path, tmp_path: Path, judge: BrightnessJudge
     ) -> None:
         (tmp_path / "q.txt").write_text("bright\nBRIGHT\n")
         assert run("rank", "--queries", tmp_path / "q.txt", shop).exit_code == 0
-        assert len(reranker.scored) == 4
+        assert len(judge.scored) == 4
 
     def test_ctrl_c_says_in_one_line_what_is_kept(
-        self, shop: Path, reranker: BrightnessReranker, monkeypatch: pytest.MonkeyPatch
+        self, shop: Path, judge: BrightnessJudge, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as broken:
-            broken.setattr(reranker, "_note", stops_after(reranker, 2))
+            broken.setattr(judge, "yes_no", stops_after(judge, 2))
             result = run("rank", "bright", shop, "--quiet")
         assert result.exit_code == 130
         assert result.stderr.splitlines() == [
             "Stopped: 2 of 4 scores are kept; run the same command again to go on from there."
         ]
         assert ranked(shop) == BEST_FIRST
-        assert len(reranker.scored) == 4
+        assert len(judge.scored) == 4
 
 
-def stops_after(reranker: BrightnessReranker, count: int) -> object:
-    note = BrightnessReranker._note
+def stops_after(judge: BrightnessJudge, count: int) -> Callable[..., object]:
+    answers = judge.yes_no
 
-    def interrupted(path: str) -> None:
-        if len(reranker.scored) == count:
+    def interrupted(messages: Messages, picture: Picture) -> object:
+        if len(judge.scored) == count:
             raise KeyboardInterrupt
-        note(reranker, path)
+        return answers(messages, picture)
 
     return interrupted
 
@@ -239,7 +249,8 @@ class TestWhatIsRefused:
     def test_pictures_none_of_which_can_be_scored_end_with_code_3(self, tmp_path: Path) -> None:
         (tmp_path / "bad.png").write_text("no picture")
         result = run("rank", "bright", tmp_path / "bad.png", "--quiet")
-        assert (result.exit_code, result.stderr) == (3, "None of the pictures could be scored.\n")
+        assert result.exit_code == 3
+        assert "could be scored, the first because: This is not a picture" in result.stderr
 
     def test_a_model_that_fails_ends_with_code_1_and_one_line(
         self, shop: Path, monkeypatch: pytest.MonkeyPatch

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_standin import BrightnessReranker
+from cli_standin import BrightnessJudge, brightness_reranker
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -130,7 +130,8 @@ def test_the_command_measures_each_setting_and_draws_it(
     table: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = table(HEAD + "Bright,90.png,2\nBright,80.png,1\nDARK,10.png,1\nDARK,50.png,0\n")
-    monkeypatch.setattr("lychee_rerank.commands.evaluate.open_reranker", lambda *_, **__: BrightnessReranker())
+    reranker = brightness_reranker(BrightnessJudge())
+    monkeypatch.setattr("lychee_rerank.commands.evaluate.open_reranker", lambda *_, **__: reranker)
     outputs = ["--json", str(tmp_path / "e.json"), "--plot", str(tmp_path / "e.svg")]
     result = CliRunner().invoke(app, ["eval", str(data), *outputs, "--journal", str(tmp_path / "journal")])
     assert result.exit_code == 0, result.output

@@ -19,7 +19,7 @@ from lychee_rerank.resume import (
     checkpoint_key,
     forget_old,
     journal_path,
-    picture_key,
+    file_key,
     score_rest,
 )
 from lychee_rerank.scores import ParsedScore
@@ -63,7 +63,7 @@ def pictures_in(folder: Path, *contents: str) -> list[Picture]:
     for index, content in enumerate(contents):
         path = folder / f"{index}.bin"
         path.write_text(content)
-        pictures.append(Picture(index, str(path), picture_key(path)))
+        pictures.append(Picture(index, str(path), file_key(path)))
     return pictures
 
 
@@ -152,13 +152,13 @@ def test_a_renamed_picture_is_found_again(tmp_path: Path) -> None:
     moved = Path(picture.path).rename(tmp_path / "moved.bin")
     with Journal(tmp_path / "j.jsonl") as journal:
         journal.add(picture.key or "", WRITTEN)
-        (result,) = score_rest([Picture(7, str(moved), picture_key(moved))], journal, Scorer())
+        (result,) = score_rest([Picture(7, str(moved), file_key(moved))], journal, Scorer())
     assert (result.index, result.name, result.score) == (7, str(moved), 8.6)
 
 
 def test_pictures_that_fail_are_told_each_time_and_tried_again_next_time(tmp_path: Path) -> None:
     missing = tmp_path / "gone.jpg"
-    pictures = [Picture(n, str(missing), picture_key(missing)) for n in range(2)]
+    pictures = [Picture(n, str(missing), file_key(missing)) for n in range(2)]
     scorer = Scorer()
     with Journal(tmp_path / "j.jsonl") as journal:
         results = list(score_rest(pictures, journal, scorer)) + list(score_rest(pictures, journal, scorer))
@@ -206,4 +206,4 @@ def test_only_journals_long_unused_are_deleted(tmp_path: Path) -> None:
 def test_a_file_over_the_size_limit_is_not_read_through(tmp_path: Path) -> None:
     with (tmp_path / "huge.psd").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
-    assert picture_key(tmp_path / "huge.psd") is None
+    assert file_key(tmp_path / "huge.psd") is None

@@ -13,6 +13,7 @@ from rich.logging import RichHandler
 
 from lychee_rerank.commands.options import Fit, MethodChoice
 from lychee_rerank.errors import InputError, LycheeError, QueryError
+from lychee_rerank.prompts import DEFAULT_INSTRUCTION
 
 if TYPE_CHECKING:
     from lychee_rerank.engine import Reranker
@@ -68,15 +69,11 @@ def open_reranker(
     model: str, method: MethodChoice, *, fit: Fit, reserve: float, server: str | None, instruction: str | None = None
 ) -> Reranker:
     """The reranker the options ask for: weights on this machine, or a server. Raises LycheeError."""
+    instruction = instruction or DEFAULT_INSTRUCTION
     if server:
-        from lychee_rerank.server import open_server
+        from lychee_rerank.server import connect
 
-        reranker = open_server(server, method=method)
-    else:
-        from lychee_rerank.engine import Reranker
+        return connect(server, method=method, fit=fit, instruction=instruction)
+    from lychee_rerank.engine import Reranker
 
-        reranker = Reranker.from_pretrained(model, method=method, reserve_gib=reserve)
-    reranker.fit = fit
-    if instruction:
-        reranker.instruction = instruction
-    return reranker
+    return Reranker.from_pretrained(model, method=method, reserve_gib=reserve, fit=fit, instruction=instruction)

@@ -57,18 +57,19 @@ def rank(
 
 
 def _score(rankings: Rankings, queries: Sequence[Query], total: int, jsonl: Path | None, *, quiet: bool) -> None:
-    scored = 0
+    scored, problem = 0, None
     try:
         with out.json_lines(jsonl, queries) as write, watched(total, quiet=quiet) as show:
             for number, result in rankings:
                 write(number, result)
                 show(result)
                 scored += result.problem is None
+                problem = problem or result.problem
     except KeyboardInterrupt:
         sentence = f"Stopped: {scored} of {total} scores are kept; run the same command again to go on from there."
         raise KeyboardInterrupt(sentence) from None
     if scored == 0:
-        raise NothingScoredError("None of the pictures could be scored.")
+        raise NothingScoredError(f"None of the pictures could be scored, the first because: {problem}")
     if scored < total:
         messages.print(f"{total - scored} of {total} could not be scored; they rank last, with the reason.")
 

@@ -16,7 +16,7 @@ import typer
 
 from lychee_rerank.query import Query
 from lychee_rerank.results import ImageScore, rank
-from lychee_rerank.resume import Journal, Picture, checkpoint_key, journal_path, picture_key, score_rest
+from lychee_rerank.resume import Journal, Picture, checkpoint_key, file_key, journal_path, score_rest
 
 if TYPE_CHECKING:
     from lychee_rerank.engine import Reranker
@@ -85,7 +85,7 @@ class Rankings:
 
     def _pieces(self, most: int) -> Iterator[list[Picture]]:
         """The pictures in order, the files of the next piece being read while this one is scored."""
-        pictures = (Picture(index, path, picture_key(path)) for index, path in enumerate(self._files))
+        pictures = (Picture(index, path, file_key(path)) for index, path in enumerate(self._files))
         with ThreadPoolExecutor(max_workers=1) as ahead:
             size = _FIRST_PIECE
             coming = ahead.submit(_taken, pictures, size)

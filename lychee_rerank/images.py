@@ -47,7 +47,8 @@ class LoadedImage:
 
     `image` is RGB, `original_size` (width, height) as stored upright, `notes` codes of what was done ("exif_rotated",
     "alpha_flattened", "first_frame", "cmyk_converted", "high_bit_depth_reduced", "draft_decoded"), `problem` why there is only a
-    grey stand-in (None for a good picture), and `content_hash` the identity of the encoded bytes ("" where they could not be read).
+    grey stand-in (None for a good picture), `content_hash` the identity of the encoded bytes ("" where they could not be read), and `key` that of the prepared picture
+    ("" for a stand-in), by which a model may keep what it computed.
     """
 
     name: str
@@ -56,7 +57,7 @@ class LoadedImage:
     notes: tuple[str, ...] = ()
     problem: PictureProblem | None = None
     content_hash: str = ""
-    fit: str = "crop"
+    key: str = ""
 
     @property
     def error(self) -> str | None:
@@ -80,10 +81,10 @@ def load_image(
         image, original_size, notes = _decoded(data, size)
         fitted = _fitted(image, size, fit)
     except _RefusedError as refused:
-        return _stand_in(name, refused.problem, digest, size, fit)
+        return _stand_in(name, refused.problem, digest, size)
     except MemoryError:
-        return _stand_in(name, PictureProblem("out_of_memory"), digest, size, fit)
-    return LoadedImage(name, fitted, original_size, notes, None, digest, fit)
+        return _stand_in(name, PictureProblem("out_of_memory"), digest, size)
+    return LoadedImage(name, fitted, original_size, notes, None, digest, picture_key(digest, size, fit))
 
 
 def thumbnail(source: bytes | str | Path, *, edge: int = 600) -> bytes | None:
@@ -98,9 +99,22 @@ def thumbnail(source: bytes | str | Path, *, edge: int = 600) -> bytes | None:
     return encoded.getvalue()
 
 
+def read_source(source: bytes | str | Path) -> bytes | PictureProblem:
+    """The encoded bytes, or why they cannot be had."""
+    try:
+        return _read(source)
+    except _RefusedError as refused:
+        return refused.problem
+
+
 def content_hash(data: bytes) -> str:
     """The identity of a picture: equal bytes, equal hash, whatever the file is called."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def picture_key(digest: str, size: int = 384, fit: Fit = "crop") -> str:
+    """The identity of a prepared picture: its content and how it is prepared."""
+    return f"{digest}-{fit}-{size}"
 
 
 def is_picture_name(path: str | Path) -> bool:
@@ -302,10 +316,10 @@ def _fitted(image: Image.Image, size: int, fit: Fit) -> Image.Image:
     return image.resize((width, max(height, _SHORTEST_SIDE)), Image.Resampling.BICUBIC)
 
 
-def _stand_in(name: str, problem: PictureProblem, digest: str, size: int, fit: Fit) -> LoadedImage:
+def _stand_in(name: str, problem: PictureProblem, digest: str, size: int) -> LoadedImage:
     grey = Image.new("RGB", (size, size), (128, 128, 128))
     known = (problem.width or 0, problem.height or 0)
-    return LoadedImage(name, grey, known, (), problem, digest, fit)
+    return LoadedImage(name, grey, known, (), problem, digest)
 
 
 @functools.cache

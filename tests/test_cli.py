@@ -5,13 +5,16 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from cli_standin import BrightnessJudge, brightness_reranker
 from PIL import Image
@@ -269,3 +272,29 @@ def test_help_needs_neither_torch_nor_streamlit() -> None:
         "sys.exit(bool({'torch', 'streamlit', 'transformers'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_the_page_opens_from_any_folder_and_listens_on_this_machine_only(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = "from lychee_rerank.cli import app; app()"
+    command = [sys.executable, "-c", program, "app", "--no-browser", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        assert answers(port, process)
+        listening = {at.laddr.ip for at in psutil.Process(process.pid).net_connections() if at.status == "LISTEN"}
+        assert listening == {"127.0.0.1"}
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def answers(port: int, process: subprocess.Popen[bytes]) -> bool:
+    while process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as response:
+                return bool(response.status == 200)
+        except OSError:
+            time.sleep(0.1)
+    return False

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -24,12 +22,13 @@ def page(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Whether to open a browser window.")] = True,
 ) -> None:
     """Open the page in a browser. It listens on this machine only."""
-    command = [sys.executable, "-m", "streamlit", "run", str(page_script())]
-    command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
-    command += ["--server.headless", "false" if browser else "true"]
-    told = {"LYCHEE_MODEL": "" if model == "auto" else model, "LYCHEE_SERVER": server or ""}
-    given = {name: value for name, value in told.items() if value}
-    raise typer.Exit(subprocess.call(command, env=os.environ | given))
+    from streamlit.web.cli import main as streamlit
+
+    for name, value in (("LYCHEE_MODEL", model), ("LYCHEE_SERVER", server)):
+        if value and value != "auto":
+            os.environ[name] = value
+    options = {"address": "127.0.0.1", "port": port, "headless": not browser, "showEmailPrompt": False}
+    streamlit(["run", str(page_script()), *(f"--server.{name}={value}" for name, value in options.items())])
 
 
 def page_script() -> Path:

@@ -1,0 +1,29 @@
+"""Rank a folder of pictures by one sentence. Importing this imports neither torch nor Streamlit.
+
+    from lychee_rerank import Reranker
+
+    ranking = Reranker.from_pretrained().rank("海边的白色连衣裙", ["a.jpg", "b.png"])
+"""
+
+from lychee_rerank.checkpoints import Checkpoint, find_checkpoint
+from lychee_rerank.engine import Reranker
+from lychee_rerank.errors import LycheeError, PictureProblem
+from lychee_rerank.images import LoadedImage, load_image
+from lychee_rerank.query import Query, normalize_query
+from lychee_rerank.results import ImageScore
+from lychee_rerank.scores import ParsedScore, parse_score
+
+__all__ = [
+    "Checkpoint",
+    "ImageScore",
+    "LoadedImage",
+    "LycheeError",
+    "ParsedScore",
+    "PictureProblem",
+    "Query",
+    "Reranker",
+    "find_checkpoint",
+    "load_image",
+    "normalize_query",
+    "parse_score",
+]

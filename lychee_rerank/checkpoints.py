@@ -53,9 +53,7 @@ def find_checkpoint(model: str = "auto") -> Checkpoint:
 
 def list_checkpoints() -> list[Checkpoint]:
     """Everything that "auto" would look at on this machine, in its order, sound or not; the demo checkpoint is last."""
-    cached = [
-        Checkpoint(folder, PUBLISHED, source, tuple(check(folder))) for source, folder in _cached(PUBLISHED)
-    ]
+    cached = [Checkpoint(folder, PUBLISHED, source, tuple(check(folder))) for source, folder in _cached(PUBLISHED)]
     return [*cached, _demo()]
 
 

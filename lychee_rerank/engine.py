@@ -115,9 +115,7 @@ class Reranker:
         from lychee_rerank.loading import load_model
 
         checkpoint = find_checkpoint(model)
-        loaded, placement = load_model(
-            checkpoint.path, dtype=dtype, device_map=device_map, reserve_gib=reserve_gib
-        )
+        loaded, placement = load_model(checkpoint.path, dtype=dtype, device_map=device_map, reserve_gib=reserve_gib)
         reranker = cls(
             loaded,
             checkpoint=checkpoint,

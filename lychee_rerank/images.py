@@ -46,7 +46,7 @@ class LoadedImage:
     """One picture as the model gets it.
 
     `image` is RGB, `original_size` (width, height) as stored upright, `notes` codes of what was done ("exif_rotated",
-    "alpha_flattened", "first_frame", "cmyk_converted", "high_bit_depth_reduced", "draft_decoded"), `problem` why there is only a
+    "alpha_flattened", "first_frame", "cmyk_converted", "high_bit_depth_reduced"), `problem` why there is only a
     grey stand-in (None for a good picture), `content_hash` the identity of the encoded bytes ("" where they could not be read), and `key` that of the prepared picture
     ("" for a stand-in), by which a model may keep what it computed.
     """
@@ -63,6 +63,18 @@ class LoadedImage:
     def error(self) -> str | None:
         """What is wrong with the picture, in one English sentence; None for a good one."""
         return None if self.problem is None else str(self.problem)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A picture for the page: a small JPEG upright (None for one that cannot be read), its full size in pixels and in bytes."""
+
+    thumbnail: bytes | None
+    original_size: tuple[int, int]
+    bytes: int
+    content_hash: str
+    notes: tuple[str, ...] = ()
+    problem: PictureProblem | None = None
 
 
 def load_image(
@@ -87,16 +99,22 @@ def load_image(
     return LoadedImage(name, fitted, original_size, notes, None, digest, picture_key(digest, size, fit))
 
 
-def thumbnail(source: bytes | str | Path, *, edge: int = 600) -> bytes | None:
-    """The picture upright as a small JPEG, longest side `edge`; None where it cannot be read."""
+def preview(source: bytes | str | Path, *, edge: int = 600) -> Preview:
+    """What the page shows of a picture before it is scored; like `load_image`, it never raises for a bad one."""
+    data = read_source(source)
+    if isinstance(data, PictureProblem):
+        return Preview(None, (0, 0), 0, "", (), data)
+    digest = content_hash(data)
     try:
-        image, _, _ = _decoded(_read(source), edge)
-    except (_RefusedError, MemoryError):
-        return None
+        image, original_size, notes = _decoded(data, edge)
+    except _RefusedError as refused:
+        return Preview(None, (0, 0), len(data), digest, (), refused.problem)
+    except MemoryError:
+        return Preview(None, (0, 0), len(data), digest, (), PictureProblem("out_of_memory"))
     image.thumbnail((edge, edge), Image.Resampling.LANCZOS)
     encoded = io.BytesIO()
     image.save(encoded, "JPEG", quality=85)
-    return encoded.getvalue()
+    return Preview(encoded.getvalue(), original_size, len(data), digest, notes)
 
 
 def read_source(source: bytes | str | Path) -> bytes | PictureProblem:
@@ -235,8 +253,10 @@ def _smaller(image: Image.Image, needed: int) -> Image.Image:
     factor = min(image.size) // (2 * needed)
     if factor < 2 or image.mode not in ("L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "I;16"):
         return image
-    return image.reduce(factor) if image.mode != "I;16" else image.resize(
-        (image.width // factor, image.height // factor), Image.Resampling.NEAREST
+    return (
+        image.reduce(factor)
+        if image.mode != "I;16"
+        else image.resize((image.width // factor, image.height // factor), Image.Resampling.NEAREST)
     )
 
 

@@ -40,7 +40,9 @@ def load_model(
         image_processor = Qwen2VLImageProcessor.from_pretrained(folder, local_files_only=True)
         model = _weights(folder, getattr(torch, dtype), device_map, reserve_gib)
     except torch.OutOfMemoryError as error:
-        raise OutOfMemoryError("The model does not fit into the GPU's free memory; raise the reserve or free some.") from error
+        raise OutOfMemoryError(
+            "The model does not fit into the GPU's free memory; raise the reserve or free some."
+        ) from error
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{folder} cannot be loaded: {error}", folder=folder) from error
     except RuntimeError as error:

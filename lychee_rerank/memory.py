@@ -122,7 +122,9 @@ def _gpu_usage() -> list[DeviceMemory]:
     for number in range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0):
         free, total = torch.cuda.mem_get_info(number)
         used, reserved = torch.cuda.memory_allocated(number), torch.cuda.memory_reserved(number)
-        found.append(DeviceMemory(f"GPU {number}", used, reserved, torch.cuda.max_memory_allocated(number), free, total))
+        found.append(
+            DeviceMemory(f"GPU {number}", used, reserved, torch.cuda.max_memory_allocated(number), free, total)
+        )
     return found
 
 

@@ -77,7 +77,9 @@ class VisionLanguageModel:
         self._vision = VisionTower(model, image_processor)
         self._prefixes: OrderedDict[tuple[str, str], _Prefix] = OrderedDict()
         self._images = _ImageTokens(_IMAGE_BUDGET)
-        self._control = {token.content: number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+        self._control = {
+            token.content: number for number, token in tokenizer.added_tokens_decoder.items() if token.special
+        }
         self._split = re.compile("(" + "|".join(map(re.escape, sorted(self._control, key=len, reverse=True))) + ")")
         self._yes, self._no = self._single_token("yes"), self._single_token("no")
         self._ends = _end_tokens(model, tokenizer)
@@ -266,7 +268,9 @@ class VisionLanguageModel:
     def _single_token(self, word: str) -> int:
         ids = self.tokenizer.encode(word, add_special_tokens=False)
         if len(ids) != 1:
-            raise ModelError(f'The checkpoint\'s vocabulary does not hold "{word}" as one piece, so it cannot judge yes or no.')
+            raise ModelError(
+                f'The checkpoint\'s vocabulary does not hold "{word}" as one piece, so it cannot judge yes or no.'
+            )
         return int(ids[0])
 
     def _text(self, ids: list[int]) -> str:

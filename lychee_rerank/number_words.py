@@ -7,7 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _ENGLISH = {word: value for value, word in enumerate("zero one two three four five six seven eight nine ten".split())}
-_CHINESE = {"零": 0, "〇": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9, "十": 10}
+_CHINESE = {
+    "零": 0,
+    "〇": 0,
+    "一": 1,
+    "二": 2,
+    "两": 2,
+    "三": 3,
+    "四": 4,
+    "五": 5,
+    "六": 6,
+    "七": 7,
+    "八": 8,
+    "九": 9,
+    "十": 10,
+}
 _WORD = "|".join(_ENGLISH)
 _DIGIT = "零〇一二两三四五六七八九"
 _LABEL_BEFORE = re.compile(

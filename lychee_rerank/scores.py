@@ -29,7 +29,15 @@ NO_SCORE = ParsedScore(0.0, "default", None)
 _BEFORE, _AFTER = 64, 40  # characters beside a number that may say what it is
 
 _PLAIN = {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)}
-_PLAIN |= {ord("　"): " ", ord("。"): "。", ord("，"): "，", ord("～"): "~", ord("〜"): "~", ord("—"): "-", ord("–"): "-"}
+_PLAIN |= {
+    ord("　"): " ",
+    ord("。"): "。",
+    ord("，"): "，",
+    ord("～"): "~",
+    ord("〜"): "~",
+    ord("—"): "-",
+    ord("–"): "-",
+}
 _PLAIN |= {ord("−"): "-", ord("＊"): " ", ord("【"): "[", ord("】"): "]", ord("“"): '"', ord("”"): '"', ord("⁄"): "/"}
 _PLAIN |= {ord(mark): " " for mark in "*`_#$\\\t\r"}
 
@@ -62,14 +70,22 @@ _ASKED = re.compile(
     r"(?:\b(?:rate|rates|give|gives|gave|giving|deserves?|assign|assigns|assigned|award|awarded|earns?|gets?|receives?|solid)\b"
     r"[^.\d;:!?\n]{0,40}|(?:打|给|评|得|获得|评为|给出|打出)(?:了|个|它|出|到|上|这张图片?|该图片?|该图|图片)?\s*)$"
 )
-_CHANGES = re.compile(r"(?:扣|扣除|减|减去|加|加上|少|差|多|高出|低|deduct\w*|minus|los[et]|losing|subtract\w*|plus|bonus|by)\s*(?:了|去|掉|of)?\s*$")
+_CHANGES = re.compile(
+    r"(?:扣|扣除|减|减去|加|加上|少|差|多|高出|低|deduct\w*|minus|los[et]|losing|subtract\w*|plus|bonus|by)\s*(?:了|去|掉|of)?\s*$"
+)
 _PART = re.compile(r"(?:[\u4e00-\u9fff]{2,}|[a-z]{3,})\s*(?:得|评|打)?[:\s]?\s*$")
-_ANSWER_WORDS = re.compile(r"(?:我|给|打|评|得|为|是|约|共|的|个|it|this|image|picture|answer|about|around|an?|is|so|therefore|solid)\s*[:]?\s*$")
-_OUT_OF = re.compile(rf"\s*(?:{_UNIT}|points?|stars?|marks?)?\s*(?:/|\bout\s+of\b|\bof\b(?=\s*\d+\s*(?:points|stars)?\b))\s*(?:the\s+)?(?:a\s+)?(?:possible\s+)?(\d{{1,4}})(?![\d.]*\d)")
+_ANSWER_WORDS = re.compile(
+    r"(?:我|给|打|评|得|为|是|约|共|的|个|it|this|image|picture|answer|about|around|an?|is|so|therefore|solid)\s*[:]?\s*$"
+)
+_OUT_OF = re.compile(
+    rf"\s*(?:{_UNIT}|points?|stars?|marks?)?\s*(?:/|\bout\s+of\b|\bof\b(?=\s*\d+\s*(?:points|stars)?\b))\s*(?:the\s+)?(?:a\s+)?(?:possible\s+)?(\d{{1,4}})(?![\d.]*\d)"
+)
 _UNIT_BEHIND = re.compile(rf"\s*(?:{_UNIT}|points?\b|pts?\b|星)")
 _PERCENT = re.compile(r"\s*%")
 _PERCENT_MEANS = re.compile(r"\s*%\s*(?:的)?\s*(?:match|relevan|similar|匹配|相关|符合|吻合|契合|相似)")
-_RANGE = re.compile(rf"\s*(?:{_UNIT})?\s*(?:-|~|到|至|\bto\b|\band\b|或)\s*(\d{{1,2}}(?:\.\d+)?)(?![\d.]*\d)(?!\s*(?:月|日|号|年))")
+_RANGE = re.compile(
+    rf"\s*(?:{_UNIT})?\s*(?:-|~|到|至|\bto\b|\band\b|或)\s*(\d{{1,2}}(?:\.\d+)?)(?![\d.]*\d)(?!\s*(?:月|日|号|年))"
+)
 _COUNTED = re.compile(r"\s*(?:只|个|张|条|位|人|名|辆|件|朵|棵|颗|头|匹|双|种|年|月|日|号|点钟|px|cm|mm|k\b|x\s*\d|×)")
 _FULL_MARKS = re.compile(r"(?:给|打|得|获得|可得|应得|拿)(?:了|个|到|出)?\s*(满分)(?![\d\s为是:=]*\d)")
 
@@ -205,7 +221,13 @@ def _explicit(number: _Number) -> int:
 
 
 def _of_a_part(before: str) -> bool:
-    return re.search(r"(?:构图|色彩|颜色|光线|背景|细节|清晰度|主体|composition|colou?r|lighting|background|detail|clarity)\s*$", before) is not None
+    return (
+        re.search(
+            r"(?:构图|色彩|颜色|光线|背景|细节|清晰度|主体|composition|colou?r|lighting|background|detail|clarity)\s*$",
+            before,
+        )
+        is not None
+    )
 
 
 def _line_beside(number: _Number) -> tuple[str, str]:

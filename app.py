@@ -1,0 +1,5 @@
+"""`streamlit run app.py`: the page."""
+
+from lychee_rerank.ui import run
+
+run()

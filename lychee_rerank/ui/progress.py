@@ -1,0 +1,68 @@
+"""How far the ranking is: a bar exact to the picture, and the latest events."""
+
+from __future__ import annotations
+
+from html import escape
+
+import streamlit as st
+
+from lychee_rerank.jobs import Snapshot
+from lychee_rerank.results import ImageScore
+from lychee_rerank.ui import texts
+from lychee_rerank.ui.desk import Desk
+from lychee_rerank.ui.texts import Language, text
+
+EVERY = 0.7  # seconds between looks at a running job
+_EVENTS_SHOWN = 6
+
+
+def show(desk: Desk, language: Language) -> None:
+    """The bar, the events and Stop, looking again by themselves while the ranking runs."""
+    job = desk.job
+    if job:
+        st.fragment(_show, run_every=EVERY if job.snapshot().active else None)(desk, language)
+
+
+def _show(desk: Desk, language: Language) -> None:
+    if not desk.job:
+        return
+    now = desk.job.snapshot()
+    if not now.active and st.session_state.pop("was-active", False):
+        st.rerun()
+    st.session_state["was-active"] = now.active
+    if now.state == "failed" and now.error:
+        st.error(text(language, "failed", reason=texts.reason(language, now.error)))
+    with st.container(key="progress"):
+        bar, stop = st.columns([8, 1], vertical_alignment="center")
+        bar.progress(now.done / now.total if now.total else 1.0, text=_words(now, language))
+        if now.active and stop.button(text(language, "stop"), key="stop", width="stretch"):
+            desk.stop()
+        if now.active:
+            _events(now, language)
+
+
+def _words(now: Snapshot, language: Language) -> str:
+    if now.state == "loading":
+        return text(language, "loading")
+    if now.state == "explaining":
+        return text(language, "explaining", done=now.explained, total=now.total)
+    if now.state == "done":
+        return text(language, "finished", total=now.total, time=texts.duration(language, now.seconds))
+    if now.state == "stopped":
+        return text(language, "stopped", done=now.done, total=now.total)
+    left = "" if now.seconds_left is None else text(language, "left", time=texts.duration(language, now.seconds_left))
+    return text(language, "progress", done=now.done, total=now.total) + left
+
+
+def _events(now: Snapshot, language: Language) -> None:
+    lines = [line for result in reversed(now.latest) for line in _lines(result, language)][:_EVENTS_SHOWN]
+    rows = "".join(f"<div>{escape(line)}</div>" for line in lines)
+    st.html(f'<div class="events" role="log" aria-label="{text(language, "events")}">{rows}</div>')
+
+
+def _lines(result: ImageScore, language: Language) -> list[str]:
+    facts = {"place": result.index + 1, "name": result.name}
+    if result.problem:
+        return [text(language, "event_problem", reason=texts.problem(language, result.problem), **facts)]
+    scored = text(language, "event", score=f"{result.score:.1f}", **facts)
+    return [scored, *(text(language, "event_note", note=texts.note(language, code), **facts) for code in result.notes)]

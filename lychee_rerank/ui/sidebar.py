@@ -1,0 +1,103 @@
+"""Settings, the model in use and where it is, and memory."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from lychee_rerank.checkpoints import Checkpoint, list_checkpoints
+from lychee_rerank.memory import usage
+from lychee_rerank.prompts import DEFAULT_INSTRUCTION
+from lychee_rerank.ui import texts
+from lychee_rerank.ui.desk import Desk, Settings
+from lychee_rerank.ui.texts import Language, text
+
+
+def language() -> Language:
+    """Chinese where the browser is, else English; the address keeps a choice."""
+    chosen = st.query_params.get("lang")
+    if chosen in ("zh", "en"):
+        return chosen  # type: ignore[return-value]
+    return "zh" if (st.context.locale or "").lower().startswith("zh") else "en"
+
+
+def show(desk: Desk, spoken: Language) -> Settings:
+    """The sidebar; returns what it says."""
+    with st.sidebar:
+        _language_switch(spoken)
+        st.header(text(spoken, "settings"), anchor=False)
+        model = _model(desk, spoken)
+        method = st.radio(
+            text(spoken, "method"),
+            ("auto", "generate", "yes_no"),
+            format_func=lambda name: text(spoken, f"method_{name}"),
+            key="method",
+        )
+        _fell_back(desk, method, spoken)
+        instruction = st.text_area(text(spoken, "instruction"), DEFAULT_INSTRUCTION, key="instruction")
+        reasons = st.toggle(text(spoken, "reasons"), True, key="reasons")
+        normalize = st.toggle(text(spoken, "normalize"), True, key="normalize")
+        fit = st.radio(
+            text(spoken, "fit"),
+            ("crop", "whole"),
+            format_func=lambda name: text(spoken, f"fit_{name}"),
+            horizontal=True,
+            key="fit",
+        )
+        reserve = st.number_input(text(spoken, "reserve"), 0.0, 16.0, 1.2, 0.1, key="reserve")
+        _memory(desk, spoken)
+    return Settings(model, method, instruction, reasons, normalize, fit, float(reserve))
+
+
+def _language_switch(spoken: Language) -> None:
+    chosen = st.segmented_control(
+        text(spoken, "language"),
+        ("zh", "en"),
+        default=spoken,
+        required=True,
+        format_func=lambda name: {"zh": "中文", "en": "English"}[name],
+        label_visibility="collapsed",
+        key="language",
+    )
+    if chosen and chosen != spoken:
+        st.query_params["lang"] = chosen
+        st.rerun()
+
+
+def _model(desk: Desk, spoken: Language) -> str:
+    found = list_checkpoints()
+    sound = [checkpoint for checkpoint in found if not checkpoint.problems]
+    choices = ["auto", *dict.fromkeys(str(checkpoint.path) for checkpoint in sound if not checkpoint.is_demo), "demo"]
+    labels = {str(checkpoint.path): _label(checkpoint, spoken) for checkpoint in sound}
+    labels |= {"auto": text(spoken, "method_auto"), "demo": text(spoken, "source_demo")}
+    picked = st.selectbox(text(spoken, "model"), choices, format_func=lambda choice: labels[choice], key="model")
+    other = st.text_input(text(spoken, "model_other"), key="model-other").strip()
+    for checkpoint in (checkpoint for checkpoint in found if checkpoint.problems):
+        st.caption(text(spoken, "model_broken", name=checkpoint.name, problems="; ".join(checkpoint.problems)))
+    used = desk.reranker.checkpoint if desk.reranker is not None else None
+    st.caption(text(spoken, "model_in_use", name=_label(used, spoken)) if used else text(spoken, "model_none"))
+    demo = used.is_demo if used else (other or picked) in ("demo", "auto") and all(entry.is_demo for entry in sound)
+    if demo:
+        st.info(text(spoken, "demo_banner"))
+    return other or picked
+
+
+def _label(checkpoint: Checkpoint, spoken: Language) -> str:
+    source = text(spoken, f"source_{checkpoint.source}")
+    return source if checkpoint.is_demo else f"{checkpoint.name} ({source})"
+
+
+def _fell_back(desk: Desk, method: str, spoken: Language) -> None:
+    if method == "auto" and desk.reranker is not None and desk.reranker.method == "yes_no":
+        st.caption(text(spoken, "method_fell_back"))
+
+
+def _memory(desk: Desk, spoken: Language) -> None:
+    st.subheader(text(spoken, "memory"), anchor=False)
+    for device in usage():
+        used, peak, free = (texts.size(count) for count in (device.used, device.peak, device.free))
+        st.caption(text(spoken, "memory_line", device=device.device, used=used, peak=peak, free=free))
+    if desk.reranker is not None:
+        with st.expander(text(spoken, "placement")):
+            st.text(desk.reranker.placement.words)
+            for part, device in desk.reranker.placement.device_map.items():
+                st.text(f"{part or '*'} → {device}")

@@ -1,0 +1,181 @@
+"""Draw every thing of things.tsv in every style the npm packages hold, as 112 x 112 RGBA pictures.
+
+`npm install --ignore-scripts --prefix tools/demo` fetches the packages. Emoji sets are looked up by character; icon sets, which
+have no characters, by English name. Sets whose licence would bind the weights (CC BY-SA) are never trained on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import resvg_py
+from PIL import Image
+
+HERE = Path(__file__).parent
+EDGE = 112
+EMOJI_STYLES = (
+    "noto",
+    "noto-v1",
+    "twemoji",
+    "fluent-emoji",
+    "fluent-emoji-flat",
+    "fluent-emoji-high-contrast",
+    "emojione",
+    "emojione-monotone",
+    "fxemoji",
+    "streamline-emojis",
+)
+ICON_STYLES = (
+    "fa6-solid",
+    "flat-color-icons",
+    "fluent",
+    "game-icons",
+    "hugeicons",
+    "icon-park",
+    "lucide",
+    "mdi",
+    "mingcute",
+    "ph",
+    "solar",
+    "streamline-color",
+    "streamline-ultimate-color",
+    "streamline-freehand-color",
+    "tabler",
+)
+UNSEEN_STYLE = "openmoji"
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One everyday thing: its emoji characters, its names in both languages (the first is the usual one), its category."""
+
+    characters: tuple[str, ...]
+    english: tuple[str, ...]
+    chinese: tuple[str, ...]
+    category: str
+
+
+@dataclass(frozen=True)
+class Pictogram:
+    """One drawing of one thing: `thing` is its place in things.tsv, `pixels` (112, 112, 4) uint8, straight alpha."""
+
+    thing: int
+    style: str
+    name: str
+    pixels: np.ndarray
+
+
+def read_things() -> list[Thing]:
+    with (HERE / "things.tsv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    return [
+        Thing(
+            _characters(row["characters"]),
+            _words(row["english"]),
+            _words(row["chinese"]),
+            row["category"],
+        )
+        for row in rows
+    ]
+
+
+def draw(styles: tuple[str, ...], *, packages: Path = HERE / "node_modules") -> list[Pictogram]:
+    """Every pictogram of the given styles that exists, in the order of things.tsv."""
+    wanted = [job for style in styles for job in _found(style, packages)]
+    with ThreadPoolExecutor(2) as pool:
+        drawn = list(pool.map(lambda job: _render(*job), wanted))
+    return sorted((picture for picture in drawn if picture), key=lambda picture: picture.thing)
+
+
+def _characters(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r".\ufe0f?", text))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(","))
+
+
+def _found(style: str, packages: Path) -> Iterator[tuple[int, str, str, Any]]:
+    if style == "fluent-emoji-3d":
+        yield from _found_files(packages / "@lobehub/fluent-emoji-3d/assets", style)
+        return
+    icons = json.loads((packages / "@iconify-json" / style / "icons.json").read_text(encoding="utf-8"))
+    lookup = _by_character(style, packages) if style in (*EMOJI_STYLES, UNSEEN_STYLE) else None
+    for place, thing in enumerate(read_things()):
+        names = _emoji_names(thing, lookup, icons) if lookup is not None else _icon_names(thing, icons)
+        for name in names:
+            yield place, style, name, _svg(icons, name)
+
+
+def _found_files(folder: Path, style: str) -> Iterator[tuple[int, str, str, Any]]:
+    for place, thing in enumerate(read_things()):
+        for character in thing.characters:
+            code = f"{ord(character[0]):04x}"
+            for path in (folder / f"{code}.webp", folder / f"{code}-fe0f.webp"):
+                if path.exists():
+                    yield place, style, path.stem, path
+                    break
+
+
+@cache
+def _by_character(style: str, packages: Path) -> dict[str, str]:
+    """Character code -> icon name. A set with an empty table of its own names its icons mostly as Noto does."""
+    own, noto = (packages / "@iconify-json" / name / "chars.json" for name in (style, "noto"))
+    table = json.loads(own.read_text(encoding="utf-8")) or json.loads(noto.read_text(encoding="utf-8"))
+    return {code.upper(): name for code, name in table.items()}
+
+
+def _emoji_names(thing: Thing, lookup: dict[str, str], icons: dict[str, Any]) -> list[str]:
+    codes = (f"{ord(character[0]):X}" for character in thing.characters)
+    names = [lookup.get(code) or lookup.get(f"{code}-FE0F", "") for code in codes]
+    slugs = [re.sub(r"[^a-z0-9]+", "-", english.lower()) for english in thing.english]
+    names += [] if all(name in icons["icons"] for name in names) else slugs
+    names += [name.replace("-", "") for name in names]
+    return [name for name in dict.fromkeys(names) if name in icons["icons"]][:3]
+
+
+def _icon_names(thing: Thing, icons: dict[str, Any]) -> list[str]:
+    """Icons named exactly after the thing, filled, outlined or in two tones."""
+    stems = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in thing.english]
+    endings = ("", "-fill", "-bold", "-duotone", "-filled", "-line", "-linear", "-outline", "-24-filled", "-24-regular", "-1", "-01")
+    names = [stem + ending for stem in stems for ending in endings]
+    return [name for name in names if name in icons["icons"]][:4]
+
+
+def _svg(icons: dict[str, Any], name: str) -> str:
+    icon = icons["icons"][name]
+    width, height = icon.get("width", icons.get("width", 16)), icon.get("height", icons.get("height", 16))
+    body = icon["body"].replace("currentColor", "#222")
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="{icon.get("left", 0)} {icon.get("top", 0)} {width} {height}">{body}</svg>'
+    )
+
+
+def _render(thing: int, style: str, name: str, source: str | Path) -> Pictogram | None:
+    if isinstance(source, Path):
+        image = Image.open(source).convert("RGBA")
+    else:
+        image = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=source, width=EDGE)))).convert("RGBA")
+    box = image.getchannel("A").getbbox()
+    if box is None:
+        return None
+    image = _squared(image.crop(box)).resize((EDGE, EDGE), Image.Resampling.LANCZOS)
+    return Pictogram(thing, style, name, np.asarray(image))
+
+
+def _squared(image: Image.Image) -> Image.Image:
+    edge = max(image.size)
+    square = Image.new("RGBA", (edge, edge))
+    square.paste(image, ((edge - image.width) // 2, (edge - image.height) // 2))
+    return square

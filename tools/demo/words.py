@@ -1,0 +1,54 @@
+"""The demo checkpoint's own small tokenizer: byte-level BPE over names, keywords and prompt words, with Qwen's special tokens.
+
+It learns from single words, never from sentences, so that a name is cut the same way wherever it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from network import SPECIAL_TOKENS
+from pictograms import HERE, Thing
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+PIECES = 4096
+# Words, single digits, single spaces, single marks: "a cat" and "<Query>:cat" hold the same piece for cat.
+SPLIT = r"\p{L}+|\p{N}|\s|[^\s\p{L}\p{N}]"
+
+
+def keywords(things: list[Thing], language: str, packages: Path = HERE / "node_modules") -> list[tuple[str, ...]]:
+    """For each thing, emojibase's label and keywords that no other thing of the list shares."""
+    data = json.loads((packages / "emojibase-data" / language / "data.json").read_text(encoding="utf-8"))
+    by_character = {entry["emoji"].rstrip("\ufe0f"): entry for entry in data if "emoji" in entry}
+    found = []
+    for thing in things:
+        entries = [by_character[c.rstrip("\ufe0f")] for c in thing.characters if c.rstrip("\ufe0f") in by_character]
+        found.append({word.lower() for entry in entries for word in (entry["label"], *entry.get("tags", []))})
+    names = [name for thing in things for name in (*thing.english, *thing.chinese)]
+    shared = {word for words in found for word in words if sum(word in other for other in found) > 1}
+    return [tuple(sorted(words - shared - set(names))) for words in found]
+
+
+def learn(words: list[str]) -> Tokenizer:
+    """Train the tokenizer; the earlier a word stands in the list, the surer it becomes one piece."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=PIECES - len(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    pieces = [piece for word in words for piece in re.findall(r"[^\W\d_]+", word)]
+    pieces = [*"，。：、！？（）“”", *pieces]
+    weighted = (piece for place, piece in enumerate(pieces) for _ in range(4 if place < len(pieces) // 2 else 1))
+    tokenizer.train_from_iterator(weighted, trainer)
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
+    return tokenizer

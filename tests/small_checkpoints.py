@@ -1,0 +1,139 @@
+"""Small random checkpoints of the real architecture, written as folders in the layouts that are in circulation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for content in message['content'] %}"
+    "{% if content['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ content['text'] }}{% endif %}"
+    "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+WORDS = ["yes", "no", "Judge", "whether", "Document", "Query", "Instruct", "猫", "红色", "得分", "Score", "Reason", "理由"]
+
+
+def write_checkpoint(folder: Path, *, seed: int = 0, windows: bool = True) -> Path:
+    """The layout that today's transformers writes. Weights are larger than at a usual start, so that mistakes show."""
+    tokenizer = _tokenizer()
+    ids = tokenizer.get_vocab()
+    torch.manual_seed(seed)
+    model = Qwen2_5_VLForConditionalGeneration(_config(ids, windows)).float()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim > 1:
+                weight.mul_(3.0 if "visual" in name else 6.0)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    _write(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>"})
+    (folder / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
+    _write(folder / "preprocessor_config.json", _preprocessor("Qwen2VLImageProcessor"))
+    return folder
+
+
+def write_published(folder: Path, *, seed: int = 0, processor: str = "Qwen2VLImageProcessor", shards: int = 2) -> Path:
+    """The layout that lychee-rerank-mm was published in: old keys, flat config, chat_template.json, an index of shards."""
+    write_checkpoint(folder, seed=seed)
+    (folder / "chat_template.jinja").unlink()
+    _write(folder / "chat_template.json", {"chat_template": TEMPLATE})
+    _write(folder / "preprocessor_config.json", _preprocessor(processor))
+    _write(folder / "config.json", _flat_config(json.loads((folder / "config.json").read_text(encoding="utf-8"))))
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    old = {name.replace("model.visual.", "visual.").replace("model.language_model.", "model."): value for name, value in weights.items()}
+    index = {}
+    for number in range(shards):
+        names = sorted(old)[number::shards]
+        shard = f"model-{number + 1:05d}-of-{shards:05d}.safetensors"
+        save_file({name: old[name].contiguous() for name in names}, folder / shard, metadata={"format": "pt"})
+        index.update(dict.fromkeys(names, shard))
+    _write(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": index})
+    return folder
+
+
+def _tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(WORDS * 3, trainers.BpeTrainer(vocab_size=330, initial_alphabet=alphabet, show_progress=False))
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
+    return tokenizer
+
+
+def _config(ids: dict[str, int], windows: bool) -> Qwen2_5_VLConfig:
+    return Qwen2_5_VLConfig(
+        text_config={
+            "vocab_size": len(ids),
+            "hidden_size": 96,
+            "intermediate_size": 160,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 6,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 2048,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
+            "tie_word_embeddings": False,
+            "bos_token_id": None,
+            "eos_token_id": ids["<|im_end|>"],
+            "pad_token_id": ids["<|endoftext|>"],
+        },
+        vision_config={
+            "depth": 4,
+            "hidden_size": 64,
+            "intermediate_size": 96,
+            "num_heads": 4,
+            "out_hidden_size": 96,
+            "patch_size": 14,
+            "spatial_merge_size": 2,
+            "window_size": 56 if windows else 112,
+            "fullatt_block_indexes": [1, 3],
+        },
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+        tie_word_embeddings=False,
+    )
+
+
+def _flat_config(config: dict[str, object]) -> dict[str, object]:
+    text, vision = dict(config.pop("text_config")), dict(config.pop("vision_config"))  # type: ignore[call-overload]
+    rope = text.pop("rope_parameters")
+    vision |= {"in_chans": 3, "spatial_patch_size": 14, "model_type": "qwen2_5_vl"}
+    for name in ("model_type", "architectures", "layer_types", "dtype"):
+        text.pop(name, None)
+    return {
+        **config,
+        **text,
+        "model_type": "qwen2_5_vl",
+        "architectures": ["Qwen2_5_VLForConditionalGeneration"],
+        "rope_theta": rope["rope_theta"],
+        "rope_scaling": {"type": "mrope", "mrope_section": rope["mrope_section"]},
+        "vision_config": vision,
+    }
+
+
+def _preprocessor(name: str) -> dict[str, object]:
+    return {
+        "image_processor_type": name,
+        "processor_class": "Qwen2_5_VLProcessor",
+        "min_pixels": 3136,
+        "max_pixels": 12845056,
+        "size": {"shortest_edge": 3136, "longest_edge": 12845056},
+        "patch_size": 14,
+        "temporal_patch_size": 2,
+        "merge_size": 2,
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+    }
+
+
+def _write(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")

@@ -187,7 +187,7 @@ def _decoded(data: bytes, needed: int) -> tuple[Image.Image, tuple[int, int], tu
     with _opened(data) as image:
         notes = []
         original = image.size
-        if getattr(image, "n_frames", 1) > 1 and image.format not in ("MPO", "PSD"):
+        if _has_more_frames(image):
             notes.append("first_frame")
         if image.format in ("JPEG", "MPO"):
             image.draft("RGB", (2 * needed, 2 * needed))
@@ -246,6 +246,17 @@ def _decode(image: Image.Image) -> None:
         image.load()
     except _DECODER_ERRORS as error:
         raise _RefusedError("truncated", detail=str(error)) from error
+
+
+def _has_more_frames(image: Image.Image) -> bool:
+    """Layers of a PSD and the second views of an MPO are no frames; where counting fails, the first frame still stands."""
+    if image.format in ("MPO", "PSD"):
+        return False
+    try:
+        return getattr(image, "n_frames", 1) > 1
+    except _DECODER_ERRORS as error:
+        logger.debug("Frames cannot be counted: %s", error)
+        return False
 
 
 def _smaller(image: Image.Image, needed: int) -> Image.Image:

@@ -38,7 +38,7 @@ _PLAIN |= {
     ord("—"): "-",
     ord("–"): "-",
 }
-_PLAIN |= {ord("−"): "-", ord("＊"): " ", ord("【"): "[", ord("】"): "]", ord("“"): '"', ord("”"): '"', ord("⁄"): "/"}
+_PLAIN |= {ord("−"): "-", ord("＊"): " ", ord("「"): '"', ord("」"): '"', ord("【"): "[", ord("】"): "]", ord("“"): '"', ord("”"): '"', ord("⁄"): "/"}
 _PLAIN |= {ord(mark): " " for mark in "*`_#$\\\t\r"}
 
 _NUMBER = re.compile(r"(?<![\d.])\d+(?:\.\d+)*(?:,\d{1,2}(?![\d,]))?(?:。\d+(?=\s*分))?")
@@ -101,6 +101,7 @@ class _Number:
     after: str
     scaled: float | None
     stated: bool = False  # its own scale stands behind it: 8/10, 4 out of 5, 92%
+    malformed: bool = False  # 8.6.2
     is_range: bool = False  # 7 to 8: `value` is the middle
 
 
@@ -177,7 +178,9 @@ def _numbers(text: str, declared: float) -> Iterator[_Number]:
             scaled = _within(10 * value / declared)
         negative = before[-1:] == "-" and not re.search(r"[\w)]\s*-$|-\s+-$", before)
         stated = bool(out_of or _PERCENT.match(after))
-        yield _Number(value, match.start(), match.end(), before, after, None if negative else scaled, stated)
+        yield _Number(
+            value, match.start(), match.end(), before, after, None if negative else scaled, stated, match[0].count(".") > 1
+        )
 
 
 def _value(digits: str) -> float:
@@ -202,7 +205,7 @@ def _primary(numbers: list[_Number]) -> ParsedScore | None:
 
 def _explicit(number: _Number) -> int:
     """3 a total, 2 an explicit score, 1 the score of a part, 0 just a number."""
-    if _CHANGES.search(number.before) or _COUNTED.match(number.after):
+    if _CHANGES.search(number.before) or _COUNTED.match(number.after) or number.malformed:
         return 0
     percent = _PERCENT.match(number.after) is not None
     marked = bool(_UNIT_BEHIND.match(number.after)) or (number.stated and not percent)

@@ -1,4 +1,4 @@
-"""What the subcommands share: how they end, and the one place where a model or a server is opened."""
+"""What the subcommands share: how they end, and the one place where a model is opened."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FAILED, BAD_INPUT, NOTHING_SCORED, STOPPED = 1, 2, 3, 130
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 the model, the weights, the server or a file failed; 2 the command line cannot be used "
+    "Exit codes: 0 done; 1 the model, the weights or a file failed; 2 the command line cannot be used "
     "(unknown option, no such file, empty query, no picture); 3 none of the pictures could be scored; "
     "130 stopped by Ctrl-C."
 )
@@ -66,14 +66,10 @@ def _end(sentence: str, code: int) -> None:
 
 
 def open_reranker(
-    model: str, method: MethodChoice, *, fit: Fit, reserve: float, server: str | None, instruction: str | None = None
+    model: str, method: MethodChoice, *, fit: Fit, reserve: float, instruction: str | None = None
 ) -> Reranker:
-    """The reranker the options ask for: weights on this machine, or a server. Raises LycheeError."""
-    instruction = instruction or DEFAULT_INSTRUCTION
-    if server:
-        from lychee_rerank.server import connect
-
-        return connect(server, method=method, fit=fit, instruction=instruction)
+    """The reranker that the options ask for. Raises LycheeError."""
     from lychee_rerank.engine import Reranker
 
+    instruction = instruction or DEFAULT_INSTRUCTION
     return Reranker.from_pretrained(model, method=method, reserve_gib=reserve, fit=fit, instruction=instruction)

@@ -51,7 +51,6 @@ def evaluate(
     fit: opt.FitInto = "crop",
     instruction: opt.Instruction = None,
     reserve: opt.Reserve = 1.2,
-    server: opt.Server = None,
     journal: opt.Journal = JOURNALS,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -63,13 +62,13 @@ def evaluate(
     if plot and plot.suffix not in (".png", ".svg"):
         raise InputError(f"{plot} cannot be drawn: its name must end in .png or .svg.")
     judgements = read_judgements(data)
-    reranker = open_reranker(model, method, fit=fit, reserve=reserve, server=server, instruction=instruction)
+    reranker = open_reranker(model, method, fit=fit, reserve=reserve, instruction=instruction)
     settings = _settings(reranker, method)
     measured = {}
     with watched(len(judgements.queries) * len(judgements.files) * len(settings), quiet=quiet) as show:
         for setting in settings:
             reranker.method = setting.method
-            rankings = _rankings(reranker, judgements, setting, journal, server, show)
+            rankings = _rankings(reranker, judgements, setting, journal, show)
             measured[setting] = measure(judgements, rankings)
     if json:
         _write_json(json, judgements, measured, model=reranker.checkpoint.name)
@@ -91,7 +90,6 @@ def _rankings(
     judgements: Judgements,
     setting: Setting,
     journal: Path,
-    server: str | None,
     show: Callable[[ImageScore], None],
 ) -> list[list[ImageScore]]:
     read = normalize_query if setting.normalize else as_typed
@@ -100,7 +98,7 @@ def _rankings(
     rankings = []
     for start in range(0, len(queries), _QUERIES_AT_A_TIME):
         asked = queries[start : start + _QUERIES_AT_A_TIME]
-        journals = [journal_for(reranker, query, journal, server) for query in asked]
+        journals = [journal_for(reranker, query, journal) for query in asked]
         with Rankings(reranker, asked, files, journals) as scored:
             for _, result in scored:
                 show(result)

@@ -31,7 +31,6 @@ FitInto = Annotated[Fit, Option("--fit", help="crop: the middle square; whole: a
 Instruction = Annotated[str | None, Option(help="The task sentence that the model reads with method yes_no.")]
 Normalize = Annotated[bool, Option("--normalize/--as-typed", help="Whether the query is normalised.")]
 Reserve = Annotated[float, Option(min=0, help="GiB of memory to leave free on each GPU.")]
-Server = Annotated[str | None, Option(envvar="LYCHEE_SERVER", help="Score through a vLLM server at this URL.")]
 
 Journal = Annotated[Path, Option(envvar="LYCHEE_JOURNAL", help="Folder in which scores are kept as they come.")]
 Fresh = Annotated[bool, Option("--fresh", help="Score everything anew.")]

@@ -17,16 +17,14 @@ from lychee_rerank.errors import InputError
 @ends_in_one_line
 def page(
     model: opt.Model = "auto",
-    server: opt.Server = None,
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on this machine.")] = 8501,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Whether to open a browser window.")] = True,
 ) -> None:
     """Open the page in a browser. It listens on this machine only."""
     from streamlit.web.cli import main as streamlit
 
-    for name, value in (("LYCHEE_MODEL", model), ("LYCHEE_SERVER", server)):
-        if value and value != "auto":
-            os.environ[name] = value
+    if model != "auto":
+        os.environ["LYCHEE_MODEL"] = model
     options = {"address": "127.0.0.1", "port": port, "headless": not browser, "showEmailPrompt": False}
     streamlit(["run", str(page_script()), *(f"--server.{name}={value}" for name, value in options.items())])
 

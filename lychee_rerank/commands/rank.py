@@ -33,7 +33,6 @@ def rank(
     instruction: opt.Instruction = None,
     normalize: opt.Normalize = True,
     reserve: opt.Reserve = 1.2,
-    server: opt.Server = None,
     journal: opt.Journal = JOURNALS,
     fresh: opt.Fresh = False,
     quiet: opt.Quiet = False,
@@ -48,9 +47,9 @@ def rank(
     texts = queries_in(queries) if queries else [query]
     files = pictures_named([query, *(paths or [])] if queries else paths or [])
     asked = [normalize_query(text) if normalize else as_typed(text) for text in texts]
-    reranker = open_reranker(model, method, fit=fit, reserve=reserve, server=server, instruction=instruction)
+    reranker = open_reranker(model, method, fit=fit, reserve=reserve, instruction=instruction)
     forget_old(journal)
-    journals = [journal_for(reranker, each, journal, server) for each in asked]
+    journals = [journal_for(reranker, each, journal) for each in asked]
     with Rankings(reranker, asked, files, journals, fresh=fresh) as rankings:
         _score(rankings, asked, len(files) * len(asked), jsonl, quiet=quiet)
         _write(rankings, asked, outputs, model=reranker.checkpoint.name, many=queries is not None)

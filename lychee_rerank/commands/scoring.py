@@ -31,10 +31,9 @@ _PIECE_OF_MANY = 64
 JOURNALS = Path(typer.get_app_dir("lychee-rerank")) / "journal"
 
 
-def journal_for(reranker: Reranker, query: Query, folder: Path, server: str | None) -> Path:
+def journal_for(reranker: Reranker, query: Query, folder: Path) -> Path:
     """The name tells everything that can change a score: the prompt (query and instruction in it), fit and weights."""
-    weights = f"{server} {reranker.checkpoint.name}" if server else checkpoint_key(reranker.checkpoint.path)
-    prompt = reranker.prompt_text(query)
+    prompt, weights = reranker.prompt_text(query), checkpoint_key(reranker.checkpoint.path)
     return journal_path(folder, prompt=prompt, method=reranker.method, fit=reranker.fit, weights=weights)
 
 

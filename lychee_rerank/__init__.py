@@ -1,8 +1,8 @@
 """Rank a folder of pictures by one sentence. Importing this imports neither torch nor Streamlit.
 
-    from lychee_rerank import Reranker
+from lychee_rerank import Reranker
 
-    ranking = Reranker.from_pretrained().rank("海边的白色连衣裙", ["a.jpg", "b.png"])
+ranking = Reranker.from_pretrained().rank("海边的白色连衣裙", ["a.jpg", "b.png"])
 """
 
 from lychee_rerank.checkpoints import Checkpoint, find_checkpoint

@@ -1,4 +1,6 @@
-"""Which weights: where checkpoints are looked for, what is found there, and what is wrong with it. Never loads, never downloads."""
+"""Which weights: where checkpoints are looked for, what is found there, and what is wrong with it. Never loads, never
+downloads.
+"""
 
 from __future__ import annotations
 
@@ -41,8 +43,8 @@ class Checkpoint:
 def find_checkpoint(model: str = "auto") -> Checkpoint:
     """The checkpoint that `model` names: "auto", "demo", a folder, or a hub id already on this machine.
 
-    "auto" takes `LYCHEE_MODEL`, else the published weights from the Hugging Face or ModelScope cache if they are whole, else the demo
-    checkpoint. Raises CheckpointError where the one asked for is missing or damaged.
+    "auto" takes `LYCHEE_MODEL`, else the published weights from the Hugging Face or ModelScope cache if they are
+    whole, else the demo checkpoint. Raises CheckpointError where the one asked for is missing or damaged.
     """
     if model == "auto" and (wanted := os.environ.get("LYCHEE_MODEL", "").strip()):
         return _sound(_named(wanted, "environment"))
@@ -89,8 +91,8 @@ def _named(model: str, source: str) -> Checkpoint:
     if found:
         return min(found, key=lambda checkpoint: len(checkpoint.problems))
     raise CheckpointError(
-        f'"{model}" is neither a folder nor a model on this machine; `lychee-rerank download` fetches the published weights, '
-        'and "demo" always works.'
+        f'"{model}" is neither a folder nor a model on this machine; `uv run hf download {PUBLISHED}` fetches the '
+        'published weights, and "demo" always works.'
     )
 
 

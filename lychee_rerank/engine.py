@@ -1,6 +1,7 @@
 """Reranker: scores pictures one at a time against a query, ranks them, and carries answers on.
 
-The model behind it is anything with the methods of `Judge`: a `VisionLanguageModel` on this machine, a server, or a test's stand-in.
+The model behind it is anything with the methods of `Judge`: a `VisionLanguageModel` on this machine, a server, or a
+test's stand-in.
 """
 
 from __future__ import annotations
@@ -66,10 +67,12 @@ class Judge(Protocol):
 
 
 class Reranker:
-    """Scores pictures from 0 to 10 against a query. Safe to share between threads: the model answers one picture at a time.
+    """Scores pictures from 0 to 10 against a query. Safe to share between threads: the model answers one picture at a
+    time.
 
-    `method` is "generate" or "yes_no", `instruction` the task sentence, `fit` how pictures are fitted ("crop" or "whole"), `normalize`
-    whether queries are normalised; they may be changed between rankings and do not touch one that is running.
+    `method` is "generate" or "yes_no", `instruction` the task sentence, `fit` how pictures are fitted ("crop" or
+    "whole"), `normalize` whether queries are normalised; they may be changed between rankings and do not touch one
+    that is running.
     """
 
     def __init__(
@@ -109,8 +112,8 @@ class Reranker:
     ) -> Reranker:
         """Load a checkpoint: "auto" (the best on this machine), "demo", a folder, or a hub id that is already here.
 
-        method="auto" asks the loaded model for one score right away, which also warms it up: if it writes none, it only speaks
-        yes/no, and "yes_no" is used. Raises CheckpointError and ModelError.
+        method="auto" asks the loaded model for one score right away, which also warms it up: if it writes none, it
+        only speaks yes/no, and "yes_no" is used. Raises CheckpointError and ModelError.
         """
         from lychee_rerank.loading import load_model
 
@@ -141,7 +144,8 @@ class Reranker:
         return self._model.prompt_text(self._messages(self.query(query), self.method))
 
     def stream(self, query: str | Query, images: Iterable[Source]) -> Iterator[ImageScore]:
-        """One result a picture, in the order given, each as soon as it is scored. Pulls from `images` only a little ahead.
+        """One result a picture, in the order given, each as soon as it is scored. Pulls from `images` only a little
+        ahead.
 
         The query is checked at once (QueryError), pictures never raise: a bad one comes back with `.problem`.
         """
@@ -165,7 +169,7 @@ class Reranker:
         return replace(result, answer=written.answer, token_ids=written.token_ids, finished=True)
 
     def look(self, image: Source) -> None:
-        """Prepare and see a picture ahead of any query, so that its score comes sooner. A bad picture changes nothing."""
+        """Prepare and see a picture ahead of any query, so that its score comes sooner. A bad one is left."""
         picture = self._prepared.picture(image, self.fit)
         if picture.problem is None and not self._model.knows(picture.key):
             with self._busy:

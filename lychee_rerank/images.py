@@ -1,6 +1,8 @@
-"""Bytes or path -> LoadedImage: decoded, upright, RGB, 384 x 384, or a grey stand-in with the reason. No torch, no page.
+"""Bytes or path -> LoadedImage: decoded, upright, RGB, 384 x 384, or a grey stand-in with the reason. No torch, no
+page.
 
-Pictures are opened by content, never by file name, and only as one of the formats listed here. Nothing raises for a bad picture.
+Pictures are opened by content, never by file name, and only as one of the formats listed here. Nothing raises for a
+bad picture.
 """
 
 from __future__ import annotations
@@ -46,9 +48,9 @@ class LoadedImage:
     """One picture as the model gets it.
 
     `image` is RGB, `original_size` (width, height) as stored upright, `notes` codes of what was done ("exif_rotated",
-    "alpha_flattened", "first_frame", "cmyk_converted", "high_bit_depth_reduced"), `problem` why there is only a
-    grey stand-in (None for a good picture), `content_hash` the identity of the encoded bytes ("" where they could not be read), and `key` that of the prepared picture
-    ("" for a stand-in), by which a model may keep what it computed.
+    "alpha_flattened", "first_frame", "cmyk_converted", "high_bit_depth_reduced"), `problem` why there is only a grey
+    stand-in (None for a good picture), `content_hash` the identity of the encoded bytes ("" where they could not be
+    read), and `key` that of the prepared picture ("" for a stand-in), by which a model may keep what it computed.
     """
 
     name: str
@@ -67,7 +69,9 @@ class LoadedImage:
 
 @dataclass(frozen=True)
 class Preview:
-    """A picture for the page: a small JPEG upright (None for one that cannot be read), its full size in pixels and in bytes."""
+    """A picture for the page: a small JPEG upright (None for one that cannot be read), its full size in pixels and in
+    bytes.
+    """
 
     thumbnail: bytes | None
     original_size: tuple[int, int]
@@ -82,8 +86,8 @@ def load_image(
 ) -> LoadedImage:
     """Decode one picture for the model; whatever is wrong with it ends up in `.problem`, nothing is raised.
 
-    fit="crop": short side to `size`, then the centre `size` x `size`. fit="whole": the whole picture, aspect kept, within the same
-    number of pixels. `name` defaults to the file's name.
+    fit="crop": short side to `size`, then the centre `size` x `size`. fit="whole": the whole picture, aspect kept,
+    within the same number of pixels. `name` defaults to the file's name.
     """
     name = name or (Path(source).name if not isinstance(source, bytes) else "picture")
     digest = ""
@@ -183,7 +187,9 @@ def _read_file(path: Path) -> bytes:
 
 
 def _decoded(data: bytes, needed: int) -> tuple[Image.Image, tuple[int, int], tuple[str, ...]]:
-    """(upright RGB picture, its full upright size, notes); at least `needed` pixels on the short side where there are as many."""
+    """(upright RGB picture, its full upright size, notes); at least `needed` pixels on the short side where there are
+    as many.
+    """
     with _opened(data) as image:
         notes = []
         original = image.size
@@ -221,7 +227,8 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         yield image
 
 
-# What Pillow's decoders raise on damaged files, beside OSError: each was met with a file of its own test suite or by fuzzing.
+# What Pillow's decoders raise on damaged files, beside OSError: each was met with a file of its own test suite or by
+# fuzzing.
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -249,7 +256,7 @@ def _decode(image: Image.Image) -> None:
 
 
 def _has_more_frames(image: Image.Image) -> bool:
-    """Layers of a PSD and the second views of an MPO are no frames; where counting fails, the first frame still stands."""
+    """Layers of a PSD and the second views of an MPO are no frames; where counting fails, the first still stands."""
     if image.format in ("MPO", "PSD"):
         return False
     try:
@@ -260,7 +267,7 @@ def _has_more_frames(image: Image.Image) -> bool:
 
 
 def _smaller(image: Image.Image, needed: int) -> Image.Image:
-    """Large pictures shrunk by whole factors before anything else touches their pixels; palettes and masks stay whole."""
+    """Large pictures shrunk by whole factors before anything else touches their pixels; palettes stay whole."""
     factor = min(image.size) // (2 * needed)
     if factor < 2 or image.mode not in ("L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "I;16"):
         return image
@@ -282,7 +289,7 @@ def _rgb(image: Image.Image, notes: list[str]) -> Image.Image:
         return _converted_colour(image)
     if image.has_transparency_data:
         layered = image.convert("RGBA")
-        if layered.getextrema()[3] == (255, 255):
+        if layered.getchannel("A").getextrema() == (255, 255):
             return layered.convert("RGB")
         notes.append("alpha_flattened")
         return Image.alpha_composite(Image.new("RGBA", layered.size, _WHITE), layered).convert("RGB")
@@ -300,10 +307,10 @@ def _converted_colour(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Sixteen-bit and floating-point greys scaled, not cut off: by the full range of their kind, or by what they hold."""
+    """Sixteen-bit and floating-point greys scaled, not cut off: by the range of their kind, or by what they hold."""
     grey = image.convert("F")
-    low, high = grey.getextrema()
-    if not all(isinstance(value, float) and math.isfinite(value) for value in (low, high)):
+    low, high = (float(value) for value in grey.getextrema())  # type: ignore[arg-type]
+    if not (math.isfinite(low) and math.isfinite(high)):
         return Image.new("L", image.size, 128)
     if image.mode.startswith("I") and 0 <= low and 255 < high <= 65535:
         low, high = 0.0, 65535.0

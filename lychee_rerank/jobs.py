@@ -1,4 +1,6 @@
-"""One ranking running in a worker thread: its progress, its results so far, and how to stop it. Knows nothing of the page."""
+"""One ranking running in a worker thread: its progress, its results so far, and how to stop it. Knows nothing of the
+page.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A job at one moment. `ranking` holds what is scored so far, best first; `latest` the newest results, newest last."""
+    """A job at one moment. `ranking` is what is scored so far, best first; `latest` the newest results, newest last."""
 
     state: State
     total: int
@@ -60,7 +62,9 @@ class Snapshot:
 
 
 class Job:
-    """Scores `pictures` in the background as soon as it is made. `open_reranker` is called in the worker, since loading takes long."""
+    """Scores `pictures` in the background as soon as it is made. `open_reranker` is called in the worker, since
+    loading takes long.
+    """
 
     def __init__(
         self, query: Query, pictures: Sequence[Picture], open_reranker: Callable[[], Scores], *, explain: bool = True

@@ -1,4 +1,6 @@
-"""Checkpoint folder -> loaded model: BF16 as stored, placed on the devices there are, safetensors only, never from the network."""
+"""Checkpoint folder -> loaded model: BF16 as stored, placed on the devices there are, safetensors only, never from the
+network.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,9 @@ def load_model(
 ) -> tuple[VisionLanguageModel, Placement]:
     """Load a Qwen2.5-VL checkpoint folder.
 
-    `device_map` is "auto" (GPUs first, `reserve_gib` kept free on each, the rest on the CPU), a device, or a full map. Raises
-    CheckpointError for files that cannot be used, OutOfMemoryError and ModelError for what goes wrong while loading.
+    `device_map` is "auto" (GPUs first, `reserve_gib` kept free on each, the rest on the CPU), a device, or a full map.
+    Raises CheckpointError for files that cannot be used, OutOfMemoryError and ModelError for what goes wrong while
+    loading.
     """
     import torch
     from transformers import AutoTokenizer, Qwen2VLImageProcessor
@@ -36,7 +39,8 @@ def load_model(
     transformers_logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        # By class, not by the name in the file: early checkpoints of the family carry a name that transformers no longer knows.
+        # By class, not by the name in the file: early checkpoints of the family carry a name that transformers no
+        # longer knows.
         image_processor = Qwen2VLImageProcessor.from_pretrained(folder, local_files_only=True)
         model = _weights(folder, getattr(torch, dtype), device_map, reserve_gib)
     except torch.OutOfMemoryError as error:

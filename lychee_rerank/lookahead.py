@@ -1,5 +1,5 @@
-"""Pictures prepared a little ahead of the model, in a small pool of threads: decoding releases the interpreter, so it costs
-no scoring time. A picture whose image tokens the model has kept is not decoded at all.
+"""Pictures prepared a little ahead of the model, in a small pool of threads: decoding releases the interpreter, so it
+costs no scoring time. A picture whose image tokens the model has kept is not decoded at all.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ Source = bytes | str | Path | LoadedImage
 
 @dataclass(frozen=True)
 class KnownPicture:
-    """A picture whose image tokens the model has kept: like a good LoadedImage, but decoded only if it is needed after all."""
+    """A picture whose image tokens the model has kept: like a good LoadedImage, but decoded only if it is needed after
+    all.
+    """
 
     name: str
     notes: tuple[str, ...]

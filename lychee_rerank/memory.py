@@ -38,8 +38,8 @@ class Placement:
 def max_memory(free: Mapping[int | str, int], reserve_gib: float) -> dict[int | str, int]:
     """For transformers' `max_memory`: bytes that may be used on each device.
 
-    `free` holds the free bytes of each GPU (by number) and of "cpu"; the reserve is kept free on every GPU. A GPU with less free
-    than the reserve is left out.
+    `free` holds the free bytes of each GPU (by number) and of "cpu"; the reserve is kept free on every GPU. A GPU with
+    less free than the reserve is left out.
     """
     reserve = int(reserve_gib * GIB)
     gpus = {device: available - reserve for device, available in free.items() if device != "cpu"}
@@ -78,7 +78,9 @@ def free_memory() -> dict[int | str, int]:
 
 
 def usage() -> list[DeviceMemory]:
-    """What is in use now, GPUs first; of the CPU, this process's resident memory. Imports torch only if it is loaded already."""
+    """What is in use now, GPUs first; of the CPU, this process's resident memory. Imports torch only if it is loaded
+    already.
+    """
     import sys
 
     import psutil
@@ -92,7 +94,9 @@ def usage() -> list[DeviceMemory]:
 
 @dataclass
 class Releaser:
-    """Gives cached GPU memory back to the driver, between pictures and at most once per 800 ms: each time costs 1 to 5 ms."""
+    """Gives cached GPU memory back to the driver, between pictures and at most once per 800 ms: each time costs 1 to 5
+    ms.
+    """
 
     _last: float = field(default=0.0)
 
@@ -119,7 +123,7 @@ def _gpu_usage() -> list[DeviceMemory]:
     import torch
 
     found = []
-    for number in range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0):
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         free, total = torch.cuda.mem_get_info(number)
         used, reserved = torch.cuda.memory_allocated(number), torch.cuda.memory_reserved(number)
         found.append(

@@ -1,9 +1,11 @@
-"""One loaded Qwen2.5-VL: loading it, reading a prompt once, seeing a picture, answering. The only room that knows torch tensors.
+"""One loaded Qwen2.5-VL: loading it, reading a prompt once, seeing a picture, answering. The only room that knows
+torch tensors.
 
-Nothing is computed twice. A prompt is the same for all pictures of a ranking up to the picture's place, so its prefix is prefilled once
-into a KV cache; per picture the model computes the vision tower, the image tokens and the few tokens behind them, and the cache is
-cropped back to the prefix. For yes/no only two rows of lm_head are used. Image tokens are kept by the picture's content, so
-that a second query over the same pictures runs no vision tower. Every shortcut gives the scores of the plain way (tests/test_model.py).
+Nothing is computed twice. A prompt is the same for all pictures of a ranking up to the picture's place, so its prefix
+is prefilled once into a KV cache; per picture the model computes the vision tower, the image tokens and the few tokens
+behind them, and the cache is cropped back to the prefix. For yes/no only two rows of lm_head are used. Image tokens
+are kept by the picture's content, so that a second query over the same pictures runs no vision tower. Every shortcut
+gives the scores of the plain way (tests/test_model.py).
 """
 
 from __future__ import annotations
@@ -65,7 +67,9 @@ class _Prefix:
 
 
 class VisionLanguageModel:
-    """A loaded checkpoint that answers about one picture at a time. Not for several threads at once: the engine sees to that."""
+    """A loaded checkpoint that answers about one picture at a time. Not for several threads at once: the engine sees
+    to that.
+    """
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any, image_processor: Any, chat_template: str | None) -> None:
         self.model = model.eval()
@@ -105,9 +109,9 @@ class VisionLanguageModel:
     ) -> Written:
         """Write an answer greedily, until `stop(text so far)`, the model's own end, or the limit on its length.
 
-        `written` are token ids of an answer begun earlier; it is carried on exactly as if it had been written in one go. The answer
-        before serves as a draft: as far as it agrees with what the model would write, one forward pass checks it
-        whole; the text is the same as without. Raises OutOfMemoryError or ModelError.
+        `written` are token ids of an answer begun earlier; it is carried on exactly as if it had been written in one
+        go. The answer before serves as a draft: as far as it agrees with what the model would write, one forward pass
+        checks it whole; the text is the same as without. Raises OutOfMemoryError or ModelError.
         """
         with self._translated_errors(), torch.inference_mode():
             prefix = self._prefix(messages)
@@ -142,7 +146,9 @@ class VisionLanguageModel:
     def _greedy(
         self, prefix: _Prefix, picture: Picture, ids: list[int], stop: Callable[[str], bool], limit: int
     ) -> list[int]:
-        """Greedy decoding with drafting: every pass feeds the last known token and a guess, and keeps what the model agrees with."""
+        """Greedy decoding with drafting: every pass feeds the last known token and a guess, and keeps what the model
+        agrees with.
+        """
         guess = self._guess(prefix, ids)
         hidden = self._prefill(prefix, picture, ids + guess)
         following = hidden[:, -len(guess) - 1 :]
@@ -162,7 +168,7 @@ class VisionLanguageModel:
 
     def _agreed(self, following: Tensor, guess: list[int]) -> list[int]:
         """The guessed tokens the model would have written too, and the first one that it writes itself."""
-        wanted = self._head(following)[0].argmax(-1).tolist()
+        wanted: list[int] = self._head(following)[0].argmax(-1).tolist()
         same = next((place for place, token in enumerate(guess) if wanted[place] != token), len(guess))
         return wanted[: same + 1]
 
@@ -180,9 +186,11 @@ class VisionLanguageModel:
         return self._forward(prefix, embedded, _counted(following + written, len(ids), prefix.after))
 
     def _forward(self, prefix: _Prefix, embedded: Tensor, positions: Tensor) -> Tensor:
-        return self._language(
+        output = self._language(
             inputs_embeds=embedded, position_ids=positions, past_key_values=prefix.cache, use_cache=True
-        ).last_hidden_state
+        )
+        hidden: Tensor = output.last_hidden_state
+        return hidden
 
     def _rewind(self, prefix: _Prefix) -> None:
         self._forget_tokens(prefix, prefix.cache.get_seq_length() - prefix.length)
@@ -240,7 +248,9 @@ class VisionLanguageModel:
         return ids
 
     def _positions(self, prefix: _Prefix, grid: Tensor) -> tuple[Tensor, int]:
-        """Multimodal rotary positions (3, 1, n) of image tokens and prompt rest, and the position of the first written token."""
+        """Multimodal rotary positions (3, 1, n) of image tokens and prompt rest, and the position of the first written
+        token.
+        """
         shape = tuple(grid[0].tolist())
         if shape not in prefix.positions:
             image = self.model.config.image_token_id
@@ -263,7 +273,8 @@ class VisionLanguageModel:
 
     @property
     def _head_rows(self) -> Tensor:
-        return self._head.weight[[self._yes, self._no]]
+        rows: Tensor = self._head.weight[[self._yes, self._no]]
+        return rows
 
     def _single_token(self, word: str) -> int:
         ids = self.tokenizer.encode(word, add_special_tokens=False)
@@ -278,7 +289,7 @@ class VisionLanguageModel:
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
-        """A pass that failed half-way may leave a cache longer than its prompt, so kept prompts are read anew after it."""
+        """A pass that failed half-way may leave a cache too long, so kept prompts are read anew after it."""
         try:
             yield
         except torch.OutOfMemoryError as error:
@@ -290,7 +301,9 @@ class VisionLanguageModel:
 
 
 class _ImageTokens(OrderedDict[str, tuple[Tensor, Tensor]]):
-    """Image tokens by picture, in host memory, oldest out once `budget` bytes are full (1.4 MB a picture for a 7B model)."""
+    """Image tokens by picture, in host memory, oldest out once `budget` bytes are full (1.4 MB a picture for a 7B
+    model).
+    """
 
     def __init__(self, budget: int) -> None:
         super().__init__()

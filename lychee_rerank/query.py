@@ -1,9 +1,9 @@
 """What the person typed -> Query: as typed, and as the model reads it. Pure text; jieba is imported when first needed.
 
-Normalising evens out how people type, so that the same wish gets the same scores: full-width letters and digits become plain,
-English is lower-cased and loses the punctuation around its words, Chinese is cut into meaning units and joined again without spaces
-(Qwen's vocabulary breaks a Chinese word behind a space into byte pieces), and a marker stands where the language changes.
-Quoted text, numbers, hex colours and compounds such as `black_cat` stay as they are.
+Normalising evens out how people type, so that the same wish gets the same scores: full-width letters and digits become
+plain, English is lower-cased and loses the punctuation around its words, Chinese is cut into meaning units and joined
+again without spaces (Qwen's vocabulary breaks a Chinese word behind a space into byte pieces), and a marker stands
+where the language changes. Quoted text, numbers, hex colours and compounds such as `black_cat` stay as they are.
 """
 
 from __future__ import annotations

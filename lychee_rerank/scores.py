@@ -1,7 +1,9 @@
-"""What the model answered -> ParsedScore. Reads like a careful person: explicit scores first, then any number, else nothing.
+"""What the model answered -> ParsedScore. Reads like a careful person: explicit scores first, then any number, else
+nothing.
 
-The answer is first made plain (full-width characters as ASCII, marks of emphasis as spaces) without changing its length, so that places
-in it stay places in the answer. Every pattern is tried once for each number on a short stretch beside it, so time grows with the length.
+The answer is first made plain (full-width characters as ASCII, marks of emphasis as spaces) without changing its
+length, so that places in it stay places in the answer. Every pattern is tried once for each number on a short stretch
+beside it, so time grows with the length.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ Tier = Literal["primary", "fallback", "default"]
 
 @dataclass(frozen=True)
 class ParsedScore:
-    """`value` 0.0 to 10.0; `tier` how it was found; `span` (start, end) of the number in the answer, None where there is none."""
+    """`value` 0.0 to 10.0; `tier` how it was found; `span` (start, end) of the number in the answer, None where there
+    is none.
+    """
 
     value: float
     tier: Tier
@@ -28,18 +32,9 @@ class ParsedScore:
 NO_SCORE = ParsedScore(0.0, "default", None)
 _BEFORE, _AFTER = 64, 40  # characters beside a number that may say what it is
 
-_PLAIN = {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)}
-_PLAIN |= {
-    ord("　"): " ",
-    ord("。"): "。",
-    ord("，"): "，",
-    ord("～"): "~",
-    ord("〜"): "~",
-    ord("—"): "-",
-    ord("–"): "-",
-}
-_PLAIN |= {ord("−"): "-", ord("＊"): " ", ord("「"): '"', ord("」"): '"', ord("【"): "[", ord("】"): "]", ord("“"): '"', ord("”"): '"', ord("⁄"): "/"}
-_PLAIN |= {ord(mark): " " for mark in "*`_#$\\\t\r"}
+_PLAIN: dict[int, int | str] = {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)}  # full-width forms of ASCII
+_PLAIN.update({ord(mark): plain for mark, plain in zip("　～〜—–−「」【】“”⁄", ' ~~---""[]""/', strict=True)})
+_PLAIN.update({ord("，"): "，", **{ord(mark): " " for mark in "＊*`_#$\\\t\r"}})  # a Chinese comma is no decimal comma
 
 _NUMBER = re.compile(r"(?<![\d.])\d+(?:\.\d+)*(?:,\d{1,2}(?![\d,]))?(?:。\d+(?=\s*分))?")
 _UNIT = r"分(?![钟之别辨布明割析米贝类开为享]|数)"
@@ -92,7 +87,9 @@ _FULL_MARKS = re.compile(r"(?:给|打|得|获得|可得|应得|拿)(?:了|个|�
 
 @dataclass(frozen=True)
 class _Number:
-    """A number, what stands before and behind it, and what it is worth on a scale of 0 to 10 (None: it cannot be a score)."""
+    """A number, what stands before and behind it, and what it is worth on a scale of 0 to 10 (None: it cannot be a
+    score).
+    """
 
     value: float
     start: int
@@ -116,8 +113,10 @@ def parse_score(answer: str) -> ParsedScore:
 
 
 def score_is_complete(answer: str) -> bool:
-    """Whether an answer that is still being written already holds its score for good: an explicit one, with something behind it
-    that ends the number and its unit. (A total named later would still win; the prompts ask for the score first.)"""
+    """Whether an answer that is still being written already holds its score for good: an explicit one, with something
+    behind it that ends the number and its unit. (A total named later would still win; the prompts ask for the score
+    first.)
+    """
     found = parse_score(answer)
     if found.tier != "primary" or found.span is None:
         return False
@@ -179,7 +178,14 @@ def _numbers(text: str, declared: float) -> Iterator[_Number]:
         negative = before[-1:] == "-" and not re.search(r"[\w)]\s*-$|-\s+-$", before)
         stated = bool(out_of or _PERCENT.match(after))
         yield _Number(
-            value, match.start(), match.end(), before, after, None if negative else scaled, stated, match[0].count(".") > 1
+            value,
+            match.start(),
+            match.end(),
+            before,
+            after,
+            None if negative else scaled,
+            stated,
+            match[0].count(".") > 1,
         )
 
 

@@ -1,7 +1,9 @@
-"""Picture -> image tokens: the processor, and the vision tower with everything that depends on the grid alone computed once.
+"""Picture -> image tokens: the processor, and the vision tower with everything that depends on the grid alone computed
+once.
 
-transformers works the windows of the vision tower out anew for every picture and attends window by window. Here a grid's
-constants are kept, and each block attends once, under a mask that keeps the windows apart: the same numbers, a tenth of the calls.
+transformers works the windows of the vision tower out anew for every picture and attends window by window. Here a
+grid's constants are kept, and each block attends once, under a mask that keeps the windows apart: the same numbers, a
+tenth of the calls.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The published way to score and to write, with plain transformers and nothing reused: what the engine is held against."""
+"""The published way to score and to write, with plain transformers: what the engine is held against."""
 
 from __future__ import annotations
 

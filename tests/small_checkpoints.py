@@ -10,13 +10,36 @@ from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+SPECIAL = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{% for content in message['content'] %}"
-    "{% if content['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ content['text'] }}{% endif %}"
+    "{% if content['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}"
+    "{{ content['text'] }}{% endif %}"
     "{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-WORDS = ["yes", "no", "Judge", "whether", "Document", "Query", "Instruct", "猫", "红色", "得分", "Score", "Reason", "理由"]
+WORDS = [
+    "yes",
+    "no",
+    "Judge",
+    "whether",
+    "Document",
+    "Query",
+    "Instruct",
+    "猫",
+    "红色",
+    "得分",
+    "Score",
+    "Reason",
+    "理由",
+]
 
 
 def write_checkpoint(folder: Path, *, seed: int = 0, windows: bool = True) -> Path:
@@ -39,7 +62,7 @@ def write_checkpoint(folder: Path, *, seed: int = 0, windows: bool = True) -> Pa
 
 
 def write_published(folder: Path, *, seed: int = 0, processor: str = "Qwen2VLImageProcessor", shards: int = 2) -> Path:
-    """The layout that lychee-rerank-mm was published in: old keys, flat config, chat_template.json, an index of shards."""
+    """The layout lychee-rerank-mm was published in: old keys, flat config, chat_template.json, an index of shards."""
     write_checkpoint(folder, seed=seed)
     (folder / "chat_template.jinja").unlink()
     _write(folder / "chat_template.json", {"chat_template": TEMPLATE})
@@ -47,7 +70,10 @@ def write_published(folder: Path, *, seed: int = 0, processor: str = "Qwen2VLIma
     _write(folder / "config.json", _flat_config(json.loads((folder / "config.json").read_text(encoding="utf-8"))))
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
-    old = {name.replace("model.visual.", "visual.").replace("model.language_model.", "model."): value for name, value in weights.items()}
+    old = {
+        name.replace("model.visual.", "visual.").replace("model.language_model.", "model."): value
+        for name, value in weights.items()
+    }
     index = {}
     for number in range(shards):
         names = sorted(old)[number::shards]
@@ -63,7 +89,9 @@ def _tokenizer() -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    tokenizer.train_from_iterator(WORDS * 3, trainers.BpeTrainer(vocab_size=330, initial_alphabet=alphabet, show_progress=False))
+    tokenizer.train_from_iterator(
+        WORDS * 3, trainers.BpeTrainer(vocab_size=330, initial_alphabet=alphabet, show_progress=False)
+    )
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
     return tokenizer
 

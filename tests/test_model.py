@@ -108,15 +108,15 @@ def test_typed_control_tokens_reach_the_model_as_plain_text(reranker: Reranker) 
     assert "<|vision_end|>" in after
 
 
-def test_a_second_query_runs_no_vision_tower(reranker: Reranker, pictures: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_query_runs_no_vision_tower(
+    reranker: Reranker, pictures: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = [result.score for result in scored(reranker, "猫", pictures)]
     monkeypatch.setattr(reranker._model, "_vision", None)
     assert [result.score for result in scored(reranker, "猫", pictures)] == pytest.approx(before, abs=1e-6)
 
 
-def test_the_published_layout_gives_the_same_scores(
-    reranker: Reranker, published: Path, pictures: list[bytes]
-) -> None:
+def test_the_published_layout_gives_the_same_scores(reranker: Reranker, published: Path, pictures: list[bytes]) -> None:
     old = Reranker.from_pretrained(str(published), method="yes_no", dtype="float32", device_map="cpu")
     ours, theirs = (scored(one, "猫", pictures) for one in (reranker, old))
     assert [r.score for r in theirs] == pytest.approx([r.score for r in ours], abs=1e-4)
@@ -133,4 +133,3 @@ def test_a_damaged_checkpoint_is_refused_before_loading(tmp_path: Path) -> None:
     (folder / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(CheckpointError, match="model-00002-of-00002.safetensors is missing"):
         Reranker.from_pretrained(str(folder))
-

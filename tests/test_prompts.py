@@ -11,7 +11,8 @@ from lychee_rerank.prompts import DEFAULT_INSTRUCTION, Messages, generate_messag
 from lychee_rerank.query import normalize_query
 
 SPLIT = (
-    r"""(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 
 
@@ -29,7 +30,12 @@ def real_vocabulary():  # type: ignore[no-untyped-def]  # noqa: ANN201
     assert found.origin is not None
     ranks = load_tiktoken_bpe(str(next(Path(found.origin).parent.rglob("qwen.tiktoken"))))
     control = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
-    return tiktoken.Encoding("qwen", pat_str=SPLIT, mergeable_ranks=ranks, special_tokens=dict(zip(control, range(151643, 151646), strict=True)))
+    return tiktoken.Encoding(
+        "qwen",
+        pat_str=SPLIT,
+        mergeable_ranks=ranks,
+        special_tokens=dict(zip(control, range(151643, 151646), strict=True)),
+    )
 
 
 def tokens(text: str) -> list[int]:
@@ -70,7 +76,16 @@ def test_the_prompt_is_short_before_and_behind_the_picture() -> None:
     assert len(tokens(after)) + 1 == 6  # and <|vision_end|>
 
 
-@pytest.mark.parametrize("typed", ["白色连衣裙，海边，阳光，侧身微笑", "白色 连衣裙", "A Red Dress, on the beach!", "红色 dress 海边", "一只猫和2只狗"])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "白色连衣裙，海边，阳光，侧身微笑",
+        "白色 连衣裙",
+        "A Red Dress, on the beach!",
+        "红色 dress 海边",
+        "一只猫和2只狗",
+    ],
+)
 def test_normalising_costs_no_more_tokens_than_its_markers(typed: str) -> None:
     normalized = normalize_query(typed).normalized
     markers = 5 * (normalized.count("<|zh|>") + normalized.count("<|en|>"))

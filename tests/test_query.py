@@ -52,7 +52,9 @@ def test_a_mixed_query_is_asked_in_chinese() -> None:
     assert normalize_query("red dress").language == "en"
 
 
-@pytest.mark.parametrize(("typed", "code"), [("", "empty"), (" \n", "empty"), ("，。！", "punctuation_only"), ("!?", "punctuation_only")])
+@pytest.mark.parametrize(
+    ("typed", "code"), [("", "empty"), (" \n", "empty"), ("，。！", "punctuation_only"), ("!?", "punctuation_only")]
+)
 def test_queries_with_nothing_to_look_for_are_refused(typed: str, code: str) -> None:
     for read in (normalize_query, as_typed):
         with pytest.raises(QueryError) as refused:

@@ -17,9 +17,9 @@ from lychee_rerank.resume import (
     Journal,
     Picture,
     checkpoint_key,
+    file_key,
     forget_old,
     journal_path,
-    file_key,
     score_rest,
 )
 from lychee_rerank.scores import ParsedScore

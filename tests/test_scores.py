@@ -1,4 +1,6 @@
-"""Answers are read as a careful person reads them. score_answers.tsv: value, tier (primary, fallback, default, any), answer."""
+"""Answers are read as a careful person reads them. score_answers.tsv: value, tier (primary, fallback, default, any),
+answer.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,15 @@ def test_the_span_shows_where_the_number_stands() -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    ["9" * 100_000, "score:" * 20_000, "得分" * 50_000, " " * 100_000 + "8", "1 " * 20_000, "([" * 50_000, "8.6.2" * 20_000]
+    [
+        "9" * 100_000,
+        "score:" * 20_000,
+        "得分" * 50_000,
+        " " * 100_000 + "8",
+        "1 " * 20_000,
+        "([" * 50_000,
+        "8.6.2" * 20_000,
+    ]
     + ["八点" * 50_000, "out of " * 20_000, "满分" * 50_000, "满分" + " " * 100_000, "eight " * 20_000, "0-" * 20_000]
     + ["分" * 100_000, "\n" * 100_000 + "8", "7 to " * 20_000, '{"score":' * 10_000],
     ids=lambda answer: repr(answer[:8]),
@@ -43,17 +53,40 @@ def test_no_answer_is_slow(answer: str) -> None:
     assert 0 <= parse_score(answer).value <= 10
 
 
-@pytest.mark.parametrize("answer", ["得分：8.6分。", "Score: 8.6. R", '{"score": 8.6, ', "8.6\n", "Score: 8.6/10. R", "得分：0.3分，"])
+@pytest.mark.parametrize(
+    "answer", ["得分：8.6分。", "Score: 8.6. R", '{"score": 8.6, ', "8.6\n", "Score: 8.6/10. R", "得分：0.3分，"]
+)
 def test_a_score_with_something_behind_it_is_complete(answer: str) -> None:
     assert score_is_complete(answer)
 
 
-@pytest.mark.parametrize("answer", ["", "得分：", "得分：8", "得分：8.", "得分：8.6", "得分：8.6分", "Score: 8", "Score: 8.", "Score: 4 ", "Score: 4/", "Score: 8.6/10", "8", "图中有3只"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "得分：",
+        "得分：8",
+        "得分：8.",
+        "得分：8.6",
+        "得分：8.6分",
+        "Score: 8",
+        "Score: 8.",
+        "Score: 4 ",
+        "Score: 4/",
+        "Score: 8.6/10",
+        "8",
+        "图中有3只",
+    ],
+)
 def test_a_score_that_may_still_change_is_not_complete(answer: str) -> None:
     assert not score_is_complete(answer)
 
 
-@given(st.decimals(0, 10, places=1), st.sampled_from(["得分：{}分。", "Score: {}. ", '{{"score": {}, "', "得分是{}分，"]), st.text(max_size=40))
+@given(
+    st.decimals(0, 10, places=1),
+    st.sampled_from(["得分：{}分。", "Score: {}. ", '{{"score": {}, "', "得分是{}分，"]),
+    st.text(max_size=40),
+)
 def test_what_follows_a_complete_score_does_not_change_it(score: object, form: str, more: str) -> None:
     answer = form.format(score)
     whole = next((answer[:end] for end in range(1, len(answer) + 1) if score_is_complete(answer[:end])), None)

@@ -1,4 +1,6 @@
-"""What a finished ranking is good for: the scores as a chart, files to take away, and other rankings to hold it against."""
+"""What a finished ranking is good for: the scores as a chart, files to take away, and other rankings to hold it
+against.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ def show(desk: Desk, language: Language) -> None:
         _chart(ranking, language)
     with right:
         _exports(job, ranking, language)
-        _history(desk, job, ranking, language)
+        _history(desk, job, language)
     _read_as(desk, job, language)
 
 
@@ -40,7 +42,7 @@ def _chart(ranking: list[ImageScore], language: Language) -> None:
     ]
     st.subheader(text(language, "chart"), anchor=False)
     bars = (
-        altair.Chart(altair.Data(values=rows))
+        altair.Chart(altair.InlineData(values=rows))
         .mark_bar(color="#4CAF50")
         .encode(
             x=altair.X("rank:O", title=text(language, "rank"), axis=altair.Axis(labelAngle=0, labelOverlap=True)),
@@ -91,7 +93,7 @@ def _packed(job: Job, ranking: list[ImageScore], best: int) -> bytes:
     return packed.getvalue()
 
 
-def _history(desk: Desk, job: Job, ranking: list[ImageScore], language: Language) -> None:
+def _history(desk: Desk, job: Job, language: Language) -> None:
     others = [other for other in reversed(desk.jobs) if other is not job and other.snapshot().ranking]
     if not others:
         return

@@ -1,4 +1,6 @@
-"""What the whole process shares: pictures, the loaded model, the running ranking and the last ones. Tabs come and go; this stays."""
+"""What the whole process shares: pictures, the loaded model, the running ranking and the last ones. Tabs come and go;
+this stays.
+"""
 
 from __future__ import annotations
 

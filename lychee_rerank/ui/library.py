@@ -17,7 +17,9 @@ from lychee_rerank.jobs import Picture
 
 @dataclass(frozen=True)
 class Item:
-    """One loaded picture. `key` is its identity by content; `source` its encoded bytes, or its path where it is read in place."""
+    """One loaded picture. `key` is its identity by content; `source` its encoded bytes, or its path where it is read
+    in place.
+    """
 
     key: str
     name: str

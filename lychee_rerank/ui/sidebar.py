@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from lychee_rerank.checkpoints import Checkpoint, list_checkpoints
+from lychee_rerank.images import Fit
 from lychee_rerank.memory import usage
 from lychee_rerank.prompts import DEFAULT_INSTRUCTION
 from lychee_rerank.ui import texts
@@ -36,7 +37,7 @@ def show(desk: Desk, spoken: Language) -> Settings:
         instruction = st.text_area(text(spoken, "instruction"), DEFAULT_INSTRUCTION, key="instruction")
         reasons = st.toggle(text(spoken, "reasons"), True, key="reasons")
         normalize = st.toggle(text(spoken, "normalize"), True, key="normalize")
-        fit = st.radio(
+        fit: Fit = st.radio(
             text(spoken, "fit"),
             ("crop", "whole"),
             format_func=lambda name: text(spoken, f"fit_{name}"),

@@ -1,4 +1,6 @@
-"""Everything a lesson needs in one place: pictograms, names, tokenizer, network so far, and questions turned into losses."""
+"""Everything a lesson needs in one place: pictograms, names, tokenizer, network so far, and questions turned into
+losses.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,7 @@ from words import keywords, learn
 
 TRAINED_STYLES = (*EMOJI_STYLES, "fluent-emoji-3d", *ICON_STYLES)
 SIDE = GRID // MERGE
+SHIPPED = Path(__file__).parent.parent.parent / "lychee_rerank" / "demo" / "checkpoint"
 
 
 def device() -> torch.device:
@@ -27,7 +30,7 @@ def device() -> torch.device:
 
 
 class Classroom:
-    """Loads what is in `folder` from earlier lessons, or starts anew."""
+    """Goes on from earlier lessons in `folder`, else from the checkpoint that is shipped, else starts anew."""
 
     def __init__(self, folder: Path, *, seed: int = 0) -> None:
         self.folder = folder
@@ -39,18 +42,21 @@ class Classroom:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        path = self.folder / "tokenizer.json"
-        if not path.exists():
+        path, shipped = self.folder / "tokenizer.json", SHIPPED / "tokenizer.json"
+        if not path.exists() and not shipped.exists():
             learn(self._words()).save(str(path))
-        return Tokenizer.from_file(str(path))
+        return Tokenizer.from_file(str(path if path.exists() else shipped))
 
     @cached_property
     def model(self) -> nn.Module | None:
-        path = self.folder / "network.pt"
-        if not path.exists():
+        path, shipped = self.folder / "network.pt", SHIPPED / "model.safetensors"
+        if not path.exists() and not shipped.exists():
             return None
         model = build(self.tokenizer.get_vocab())
-        model.load_state_dict(torch.load(path, weights_only=True))
+        if path.exists():
+            model.load_state_dict(torch.load(path, weights_only=True))
+        else:
+            model = type(model).from_pretrained(SHIPPED, dtype=torch.float32)
         return model.to(device())
 
     def save(self, model: nn.Module) -> None:
@@ -77,7 +83,9 @@ class Classroom:
         self.teacher.known = order[:number]
 
     def choose(self, batch: int) -> Tensor:
-        """Pictograms of things known so far: every thing alike often, and emoji drawings four times as often as line icons."""
+        """Pictograms of things known so far: every thing alike often, and emoji drawings four times as often as line
+        icons.
+        """
         stage = self.stage
         known = torch.isin(stage.thing, torch.tensor(self.teacher.known))
         weight = torch.where(self.emoji, 1.0, 0.25 * self.stage.difficulty + 1e-4) * known
@@ -90,24 +98,44 @@ class Classroom:
 
     def name_embeddings(self, embed: Tensor, language: str) -> Tensor:
         """(things, hidden): the mean embedding of one name of each thing."""
-        return self._mean_embeddings(embed, [self.teacher.any_name(thing, language) for thing in range(len(self.things))])
+        return self._mean_embeddings(
+            embed, [self.teacher.any_name(thing, language) for thing in range(len(self.things))]
+        )
 
     def colour_embeddings(self, embed: Tensor) -> Tensor:
         chinese = self.random.random() < 0.5
         return self._mean_embeddings(embed, [self.random.choice(row[1]) if chinese else row[0] for row in COLOURS])
 
     def _mean_embeddings(self, embed: Tensor, words: list[str]) -> Tensor:
-        ids = [[token for token in encoding.ids if token != self.space] for encoding in self.tokenizer.encode_batch(words)]
+        ids = [
+            [token for token in encoding.ids if token != self.space] for encoding in self.tokenizer.encode_batch(words)
+        ]
         flat = torch.tensor([token for row in ids for token in row], device=embed.device)
         place = torch.tensor([row for row, tokens in enumerate(ids) for _ in tokens], device=embed.device)
         count = torch.tensor([len(row) for row in ids], device=embed.device)
-        return torch.zeros(len(ids), embed.shape[1], device=embed.device).index_add_(0, place, embed[flat]) / count[:, None]
+        return (
+            torch.zeros(len(ids), embed.shape[1], device=embed.device).index_add_(0, place, embed[flat])
+            / count[:, None]
+        )
 
     @cached_property
     def space(self) -> int:
         return self.tokenizer.encode(" ").ids[0]
 
-    def judging_loss(self, model: nn.Module, tokens: Tensor, scene: Scene, queries: int, *, short: bool) -> tuple[Tensor, float]:
+    def prompted(self, model: nn.Module, tokens: Tensor, scene: Scene, help: float) -> Tensor:
+        """Image tokens mixed with the names of what they show: `help` 1 is names alone, 0 pictures alone.
+
+        Telling whether two names are the same comes quickly; from there the step to pictures is small.
+        """
+        embed = model.model.language_model.embed_tokens.weight
+        names = sum(F.normalize(self.name_embeddings(embed, language), dim=-1) for language in ("zh", "en"))
+        wanted = F.normalize(names[scene.thing.to(names.device)], dim=-1) * tokens.shape[-1] ** 0.5
+        size = tokens.pow(2).mean(-1, keepdim=True).sqrt()
+        return (1 - help) * tokens + help * size * wanted[:, None].to(tokens.dtype)
+
+    def judging_loss(
+        self, model: nn.Module, tokens: Tensor, scene: Scene, queries: int, *, short: bool
+    ) -> tuple[Tensor, float]:
         """Cross-entropy of yes and no against how well each scene answers its queries, and the share judged right."""
         questions = self._questions(scene, queries)
         grade = torch.tensor([question.grade for question in questions], device=tokens.device)
@@ -157,14 +185,23 @@ class Classroom:
 
     def _questions(self, scene: Scene, queries: int, language: str | None = None) -> list[Question]:
         questions = []
-        for row in zip(scene.thing.tolist(), scene.second.tolist(), scene.background.tolist(), scene.tint.tolist(), scene.size.tolist(), strict=True):
+        for row in zip(
+            scene.thing.tolist(),
+            scene.second.tolist(),
+            scene.background.tolist(),
+            scene.tint.tolist(),
+            scene.size.tolist(),
+            strict=True,
+        ):
             shown = Shown(*row)
             for _ in range(queries):
                 spoken = language or self.random.choice(("zh", "en"))
                 questions.append(self.teacher.ask(shown, spoken, right=self.random.random() < 0.42))
         return questions
 
-    def _tokenised(self, texts: list[tuple[str, str]], answers: list[str]) -> tuple[list[int], list[list[int]], list[int]]:
+    def _tokenised(
+        self, texts: list[tuple[str, str]], answers: list[str]
+    ) -> tuple[list[int], list[list[int]], list[int]]:
         """(shared prefix ids, ids of each row behind it, where each row's answer starts)."""
         whole = [before + "<|image_pad|>" * IMAGE_TOKENS + after for before, after in texts]
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch(whole, add_special_tokens=False)]
@@ -172,7 +209,11 @@ class Classroom:
         shared = 0
         while all(len(row) > shared + 20 and row[shared] == ids[0][shared] for row in ids):
             shared += 1
-        return ids[0][:shared], [row[shared:] + more for row, more in zip(ids, said, strict=True)], [len(row) - shared for row in ids]
+        return (
+            ids[0][:shared],
+            [row[shared:] + more for row, more in zip(ids, said, strict=True)],
+            [len(row) - shared for row in ids],
+        )
 
     def _read(self, model: nn.Module, prefix: list[int], rows: list[list[int]], tokens: Tensor) -> Tensor:
         longest = max(map(len, rows))
@@ -182,7 +223,12 @@ class Classroom:
         placed = (padded == image)[:, :, None].expand_as(embedded)
         embedded = embedded.masked_scatter(placed, tokens.float())
         starts = [row.index(image) for row in rows]
-        return read(model, torch.tensor(prefix, device=tokens.device), embedded, _positions(len(prefix), starts, longest).to(tokens.device))
+        return read(
+            model,
+            torch.tensor(prefix, device=tokens.device),
+            embedded,
+            _positions(len(prefix), starts, longest).to(tokens.device),
+        )
 
     def _words(self) -> list[str]:
         names = [name for thing in self.things for name in (*thing.english, *thing.chinese)]
@@ -198,7 +244,9 @@ def _entropy(grade: Tensor) -> Tensor:
 
 
 def _positions(prefix: int, starts: list[int], length: int) -> Tensor:
-    """(3, rows, length) multimodal rotary positions: text counts on, the picture counts rows and columns, then text goes on."""
+    """(3, rows, length) multimodal rotary positions: text counts on, the picture counts rows and columns, then text
+    goes on.
+    """
     place = torch.arange(length)[None].expand(len(starts), -1)
     start = torch.tensor(starts)[:, None]
     inside = place - start

@@ -1,4 +1,6 @@
-"""Write a trained network as a checkpoint folder that loads like any published Qwen2.5-VL: BF16 safetensors, tokenizer, templates."""
+"""Write a trained network as a checkpoint folder that loads like any published Qwen2.5-VL: BF16 safetensors,
+tokenizer, templates.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,15 @@ def export_checkpoint(model: nn.Module, tokenizer: Tokenizer, folder: Path) -> N
     folder.mkdir(parents=True, exist_ok=True)
     model.to(torch.bfloat16).save_pretrained(folder, safe_serialization=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    special = {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "additional_special_tokens": list(SPECIAL_TOKENS)}
-    _write(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 4096, **special})
+    special = {
+        "eos_token": "<|im_end|>",
+        "pad_token": "<|endoftext|>",
+        "additional_special_tokens": list(SPECIAL_TOKENS),
+    }
+    _write(
+        folder / "tokenizer_config.json",
+        {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 4096, **special},
+    )
     _write(folder / "chat_template.json", {"chat_template": CHAT_TEMPLATE})
     _write(
         folder / "preprocessor_config.json",

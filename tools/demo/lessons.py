@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pictograms import Thing
 from scenes import COLOURS
 
-FEW = 60  # with fewer things known, questions are about things alone
 CATEGORIES = {
     "animal": ("animal", "动物"),
     "plant": ("plant", "植物"),
@@ -42,11 +41,12 @@ class Question:
 
 
 class Teacher:
-    """Makes questions about scenes; `known` limits the things to a growing list (easy lessons first)."""
+    """Makes questions about scenes; `known` limits the things asked about, `simple` the kinds of questions."""
 
     def __init__(self, things: list[Thing], keywords: dict[str, list[tuple[str, ...]]], *, seed: int) -> None:
         self.things, self.keywords, self.random = things, keywords, random.Random(seed)
         self.known = list(range(len(things)))
+        self.simple = False  # ask about things alone, not about colours and kinds
         self.alike = [
             [other for other, candidate in enumerate(things) if candidate.category == thing.category and other != place]
             for place, thing in enumerate(things)
@@ -54,7 +54,7 @@ class Teacher:
 
     def ask(self, shown: Shown, language: str, *, right: bool) -> Question:
         """A question that the scene answers well (`right`) or badly; often only a little is wrong."""
-        kind = self.random.random() if len(self.known) >= FEW else 0.0
+        kind = 0.0 if self.simple else self.random.random()
         if kind < 0.55:
             return self._about_thing(shown, language, right)
         if kind < 0.78 and shown.background >= 0:
@@ -80,7 +80,7 @@ class Teacher:
 
     def _about_thing(self, shown: Shown, language: str, right: bool) -> Question:
         asked = self._right_thing(shown) if right else self._wrong_thing(shown)
-        return self._question(self._thing_phrase(asked, language), language, self._thing_grade(asked, shown), asked, shown)
+        return self._question(self._thing_phrase(asked, language), language, self._thing_grade(asked, shown), shown)
 
     def _about_background(self, shown: Shown, language: str, right: bool) -> Question:
         asked, colour = self._right_thing(shown), shown.background
@@ -97,7 +97,7 @@ class Teacher:
             if language == "zh"
             else ("{n} on a {c} background", "{n}, {c} background", "{n} with {c} background", "a {n} on {c}")
         )
-        return self._question(phrase.format(n=name, c=colour_name), language, grade, asked, shown, background=colour)
+        return self._question(phrase.format(n=name, c=colour_name), language, grade, shown, background=colour)
 
     def _about_tint(self, shown: Shown, language: str, right: bool) -> Question:
         asked, colour = shown.thing, shown.tint
@@ -109,19 +109,19 @@ class Teacher:
         grade = (fits + 0.02 if same else 0.5) if fits > 0.5 else (0.1 if same else fits)
         name, colour_name = self.any_name(asked, language), self._colour(colour, language)
         phrase = self.random.choice(("{c}的{n}", "{c}{n}") if language == "zh" else ("{c} {n}", "a {c} {n}"))
-        return self._question(phrase.format(n=name, c=colour_name), language, grade, asked, shown, tint=colour)
+        return self._question(phrase.format(n=name, c=colour_name), language, grade, shown, tint=colour)
 
     def _about_background_alone(self, shown: Shown, language: str, right: bool) -> Question:
         colour = shown.background if right else self._other_colour(shown.background)
         name = self._colour(colour, language)
         phrase = f"{name}背景" if language == "zh" else f"{name} background"
-        return self._question(phrase, language, 0.9 if right else 0.03, -1, shown, background=colour)
+        return self._question(phrase, language, 0.9 if right else 0.03, shown, background=colour)
 
     def _about_category(self, shown: Shown, language: str, right: bool) -> Question:
         own = self.things[shown.thing].category
         asked = own if right else self.random.choice([name for name in CATEGORIES if name != own])
         word = CATEGORIES[asked][language == "zh"]
-        return self._question(word, language, 0.86 if asked == own else 0.03, -1, shown)
+        return self._question(word, language, 0.86 if asked == own else 0.03, shown)
 
     def _thing_phrase(self, thing: int, language: str) -> str:
         name = self.any_name(thing, language)
@@ -137,8 +137,10 @@ class Teacher:
         return shown.second if shown.second >= 0 and self.random.random() < 0.3 else shown.thing
 
     def _wrong_thing(self, shown: Shown) -> int:
-        pool = self.alike[shown.thing] if len(self.known) >= FEW and self.random.random() < 0.35 else self.known
-        choices = [thing for thing in (self.random.choice(pool) for _ in range(4)) if thing not in (shown.thing, shown.second)]
+        pool = self.known if self.simple or self.random.random() > 0.35 else self.alike[shown.thing]
+        choices = [
+            thing for thing in (self.random.choice(pool) for _ in range(4)) if thing not in (shown.thing, shown.second)
+        ]
         return choices[0] if choices else (shown.thing + 1) % len(self.things)
 
     def _thing_grade(self, asked: int, shown: Shown) -> float:
@@ -155,30 +157,38 @@ class Teacher:
         return self.random.choice(COLOURS[colour][1]) if language == "zh" else COLOURS[colour][0]
 
     def _question(
-        self, query: str, language: str, grade: float, asked: int, shown: Shown, *, background: int = -1, tint: int = -1
+        self, query: str, language: str, grade: float, shown: Shown, *, background: int = -1, tint: int = -1
     ) -> Question:
-        reason = (_reason_zh if language == "zh" else _reason_en)(self, grade, asked, shown, background, tint)
+        reason = (_reason_zh if language == "zh" else _reason_en)(self, grade, shown, background, tint)
         return Question(query, language, grade, reason)
 
 
 def answer(question: Question, grade: float) -> str:
     """The whole answer in the form that the prompt asks for, with the given grade."""
     score = f"{10 * min(max(grade, 0.0), 0.99):.1f}"
-    return f"得分：{score}分。理由：{question.reason}" if question.language == "zh" else f"Score: {score}. Reason: {question.reason}"
+    return (
+        f"得分：{score}分。理由：{question.reason}"
+        if question.language == "zh"
+        else f"Score: {score}. Reason: {question.reason}"
+    )
 
 
-def _reason_zh(teacher: Teacher, grade: float, asked: int, shown: Shown, background: int, tint: int) -> str:
+def _reason_zh(teacher: Teacher, grade: float, shown: Shown, background: int, tint: int) -> str:
     what = teacher.usual_name(shown.thing, "zh")
-    seen = f"图中是{what}" + (f"，背景是{COLOURS[shown.background][1][0]}" if background >= 0 and shown.background >= 0 else "")
+    seen = f"图中是{what}" + (
+        f"，背景是{COLOURS[shown.background][1][0]}" if background >= 0 and shown.background >= 0 else ""
+    )
     seen += f"，颜色是{COLOURS[shown.tint][1][0]}" if tint >= 0 else ""
     if grade > 0.7:
         return f"{seen}，符合描述。"
     return f"{seen}，只符合一部分。" if grade > 0.3 else f"{seen}，不符合描述。"
 
 
-def _reason_en(teacher: Teacher, grade: float, asked: int, shown: Shown, background: int, tint: int) -> str:
+def _reason_en(teacher: Teacher, grade: float, shown: Shown, background: int, tint: int) -> str:
     what = teacher.usual_name(shown.thing, "en")
-    seen = f"it shows {what}" + (f" on {COLOURS[shown.background][0]}" if background >= 0 and shown.background >= 0 else "")
+    seen = f"it shows {what}" + (
+        f" on {COLOURS[shown.background][0]}" if background >= 0 and shown.background >= 0 else ""
+    )
     seen += f" in {COLOURS[shown.tint][0]}" if tint >= 0 else ""
     if grade > 0.7:
         return f"{seen}, as asked."

@@ -1,7 +1,9 @@
-"""The demo checkpoint's network: a small `Qwen2_5_VLForConditionalGeneration`, and a batched forward over its own weights for training.
+"""The demo checkpoint's network: a small `Qwen2_5_VLForConditionalGeneration`, and a batched forward over its own
+weights for training.
 
-transformers' forward packs pictures into one sequence and attends picture by picture, which is slow in training. The two functions
-here compute the same numbers for a whole batch of equal pictures; `tests/test_tools_demo.py` holds them against transformers.
+transformers' forward packs pictures into one sequence and attends picture by picture, which is slow in training. The
+two functions here compute the same numbers for a whole batch of equal pictures; `tests/test_tools_demo.py` holds them
+against transformers.
 """
 
 from __future__ import annotations
@@ -71,7 +73,9 @@ def build(vocabulary: dict[str, int], *, seed: int = 0) -> Qwen2_5_VLForConditio
     model = Qwen2_5_VLForConditionalGeneration(config).float()
     for name, weight in model.named_parameters():
         if weight.ndim == 2 and "embed_tokens" not in name and "lm_head" not in name:
-            nn.init.normal_(weight, std=weight.shape[1] ** -0.5 * (0.3 if "down_proj" in name or ".proj." in name else 1.0))
+            nn.init.normal_(
+                weight, std=weight.shape[1] ** -0.5 * (0.3 if "down_proj" in name or ".proj." in name else 1.0)
+            )
     for layer in model.model.language_model.layers:
         _let_like_attend_to_like(layer.self_attn)
     return model
@@ -92,6 +96,34 @@ def _let_like_attend_to_like(attention: nn.Module) -> None:
 
 
 @torch.no_grad()
+def start_comparing(model: Qwen2_5_VLForConditionalGeneration) -> None:
+    """Make the language layers a fair start for comparing names with what is seen.
+
+    Embeddings get the size of image tokens' usual neighbours; layers add little at first, so that names and image
+    tokens stay what they are; and gates start equal to what they gate, so that each unit squares what it finds: sums
+    of squares hold products.
+    """
+    embed = model.model.language_model.embed_tokens.weight
+    size = embed.pow(2).mean(1, keepdim=True).sqrt()
+    embed.mul_(0.25 / size.clamp(min=1e-4))
+    hidden = embed.shape[1]
+    for layer in model.model.language_model.layers:
+        attention, mlp = layer.self_attn, layer.mlp
+        for weight, scale in (
+            (attention.q_proj.weight, 0.8),
+            (attention.v_proj.weight, 1.0),
+            (mlp.gate_proj.weight, 1.0),
+        ):
+            nn.init.normal_(weight, std=scale * hidden**-0.5)
+        attention.k_proj.weight.copy_(attention.q_proj.weight.view(-1, 2, HEAD, hidden)[:, 0].reshape(-1, hidden))
+        attention.o_proj.weight.copy_(
+            attention.v_proj.weight.view(-1, HEAD, hidden).repeat_interleave(2, 0).reshape(-1, hidden).T * 0.3
+        )
+        mlp.up_proj.weight.copy_(mlp.gate_proj.weight)
+        nn.init.normal_(mlp.down_proj.weight, std=0.1 * mlp.down_proj.in_features**-0.5)
+
+
+@torch.no_grad()
 def start_seeing(model: Qwen2_5_VLForConditionalGeneration, pictures: Tensor) -> None:
     """Start the patch embedding as the whitened principal components of patches of some pictures, instead of noise."""
     projection = model.model.visual.patch_embed.proj.weight
@@ -104,7 +136,9 @@ def start_seeing(model: Qwen2_5_VLForConditionalGeneration, pictures: Tensor) ->
 
 
 def patches(pictures: Tensor) -> Tensor:
-    """(batch, 3, 112, 112) normalised pictures -> (batch, 64, 588) patches in the processor's order (2 x 2 blocks together)."""
+    """(batch, 3, 112, 112) normalised pictures -> (batch, 64, 588) patches in the processor's order (2 x 2 blocks
+    together).
+    """
     batch = pictures.shape[0]
     blocks = GRID // MERGE
     tiles = pictures.view(batch, 3, blocks, MERGE, PATCH, blocks, MERGE, PATCH)
@@ -112,7 +146,9 @@ def patches(pictures: Tensor) -> Tensor:
 
 
 def see(model: Qwen2_5_VLForConditionalGeneration, pictures: Tensor) -> Tensor:
-    """(batch, 3, 112, 112) -> (batch, 16, hidden) image tokens; both frames of a still picture are the same, so their weights add up."""
+    """(batch, 3, 112, 112) -> (batch, 16, hidden) image tokens; both frames of a still picture are the same, so their
+    weights add up.
+    """
     tower = model.model.visual
     weight = tower.patch_embed.proj.weight.sum(2).flatten(1)
     hidden = F.linear(patches(pictures), weight)
@@ -124,9 +160,7 @@ def see(model: Qwen2_5_VLForConditionalGeneration, pictures: Tensor) -> Tensor:
     return tower.merger.mlp(merged)
 
 
-def read(
-    model: Qwen2_5_VLForConditionalGeneration, prefix: Tensor, rows: Tensor, positions: Tensor
-) -> Tensor:
+def read(model: Qwen2_5_VLForConditionalGeneration, prefix: Tensor, rows: Tensor, positions: Tensor) -> Tensor:
     """Last hidden states of `rows` behind a `prefix` that all of them share and that is computed once.
 
     prefix (P,) token ids; rows (batch, L, hidden) embeddings; positions (3, batch, L), counted from the prefix's start.

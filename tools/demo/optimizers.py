@@ -1,4 +1,6 @@
-"""Muon for the weight matrices inside the network, AdamW for embeddings, norms and biases: together several times faster than AdamW alone."""
+"""Muon for the weight matrices inside the network, AdamW for embeddings, norms and biases: together several times
+faster than AdamW alone.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Draw every thing of things.tsv in every style the npm packages hold, as 112 x 112 RGBA pictures.
 
-`npm install --ignore-scripts --prefix tools/demo` fetches the packages. Emoji sets are looked up by character; icon sets, which
-have no characters, by English name. Sets whose licence would bind the weights (CC BY-SA) are never trained on.
+`npm install --ignore-scripts --prefix tools/demo` fetches the packages. Emoji sets are looked up by character; icon
+sets, which have no characters, by English name. Sets whose licence would bind the weights (CC BY-SA) are never trained
+on.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ UNSEEN_STYLE = "openmoji"
 
 @dataclass(frozen=True)
 class Thing:
-    """One everyday thing: its emoji characters, its names in both languages (the first is the usual one), its category."""
+    """One everyday thing: its emoji characters, its names in both languages (the usual one first), its category."""
 
     characters: tuple[str, ...]
     english: tuple[str, ...]
@@ -95,6 +96,11 @@ def draw(styles: tuple[str, ...], *, packages: Path = HERE / "node_modules") -> 
     with ThreadPoolExecutor(2) as pool:
         drawn = list(pool.map(lambda job: _render(*job), wanted))
     return sorted((picture for picture in drawn if picture), key=lambda picture: picture.thing)
+
+
+def svg_of(thing: int, style: str, *, packages: Path = HERE / "node_modules") -> str:
+    """The first drawing of a thing (its place in things.tsv) in an emoji style, as SVG."""
+    return next(source for place, _, _, source in _found(style, packages) if place == thing)
 
 
 def _characters(text: str) -> tuple[str, ...]:
@@ -147,7 +153,20 @@ def _emoji_names(thing: Thing, lookup: dict[str, str], icons: dict[str, Any]) ->
 def _icon_names(thing: Thing, icons: dict[str, Any]) -> list[str]:
     """Icons named exactly after the thing, filled, outlined or in two tones."""
     stems = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in thing.english]
-    endings = ("", "-fill", "-bold", "-duotone", "-filled", "-line", "-linear", "-outline", "-24-filled", "-24-regular", "-1", "-01")
+    endings = (
+        "",
+        "-fill",
+        "-bold",
+        "-duotone",
+        "-filled",
+        "-line",
+        "-linear",
+        "-outline",
+        "-24-filled",
+        "-24-regular",
+        "-1",
+        "-01",
+    )
     names = [stem + ending for stem in stems for ending in endings]
     return [name for name in names if name in icons["icons"]][:4]
 

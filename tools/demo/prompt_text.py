@@ -1,4 +1,6 @@
-"""The app's own prompts as plain text, cut where the picture goes, so that the demo checkpoint learns exactly what it will be asked."""
+"""The app's own prompts as plain text, cut where the picture goes, so that the demo checkpoint learns exactly what it
+will be asked.
+"""
 
 from __future__ import annotations
 

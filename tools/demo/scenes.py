@@ -1,4 +1,6 @@
-"""Pictograms -> training pictures: placed, turned, scaled, recoloured and redrawn on coloured backgrounds, a whole batch at a time."""
+"""Pictograms -> training pictures: placed, turned, scaled, recoloured and redrawn on coloured backgrounds, a whole
+batch at a time.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,9 @@ DEVIATION = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
 
 @dataclass(frozen=True)
 class Scene:
-    """What a batch of pictures shows: `thing` and `second` (-1: none) places in things.tsv, `background` and `tint` places
-    in COLOURS (-1: none), `size` the share of the edge that the thing takes; all (batch,)."""
+    """What a batch of pictures shows: `thing` and `second` (-1: none) places in things.tsv, `background` and `tint`
+    places in COLOURS (-1: none), `size` the share of the edge that the thing takes; all (batch,).
+    """
 
     pictures: Tensor  # (batch, 3, edge, edge), 0 to 1
     thing: Tensor
@@ -119,7 +122,9 @@ class Stage:
         return F.grid_sample(drawing, grid, align_corners=False)
 
     def _backdrop(self, tint: Tensor, light: Tensor) -> tuple[Tensor, Tensor]:
-        """A plain, shaded or patterned backdrop that the drawing stands out from. A patterned one has no colour name (-1)."""
+        """A plain, shaded or patterned backdrop that the drawing stands out from. A patterned one has no colour name
+        (-1).
+        """
         batch, edge = len(tint), self.pixels.shape[-1]
         background = self._whole(batch, len(COLOURS))
         base = self._shades(background)
@@ -153,9 +158,14 @@ class Stage:
 
     def _shades(self, colour: Tensor) -> Tensor:
         rows = []
-        for place, (a, b, c) in zip(colour.tolist(), torch.rand(len(colour), 3, generator=self.random).tolist(), strict=True):
+        for place, (a, b, c) in zip(
+            colour.tolist(), torch.rand(len(colour), 3, generator=self.random).tolist(), strict=True
+        ):
             _, _, hue, saturation, lightness = COLOURS[place]
-            pick = [low + (high - low) * part for (low, high), part in zip((hue, lightness, saturation), (a, b, c), strict=True)]
+            pick = [
+                low + (high - low) * part
+                for (low, high), part in zip((hue, lightness, saturation), (a, b, c), strict=True)
+            ]
             rows.append(colorsys.hls_to_rgb((pick[0] / 360) % 1, pick[1], pick[2]))
         return torch.tensor(rows)
 
@@ -187,7 +197,7 @@ def _over(top: Tensor, bottom: Tensor) -> Tensor:
 
 
 def _changed(pictures: Tensor, where: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """Change only the chosen rows: most changes are rare, and doing them to all would cost more than the training step."""
+    """Change only the chosen rows: most changes are rare, and doing them to all would cost more than a step."""
     if where.any():
         pictures = pictures.clone()
         pictures[where] = change(pictures[where])

@@ -1,10 +1,12 @@
-"""Train the demo checkpoint from scratch: first see (pictures beside names), then compare (yes/no), then write (score and reason).
+"""Train the demo checkpoint from scratch: first see (pictures beside names), then compare (yes/no), then write (score
+and reason).
 
     uv run --group demo python tools/demo/train.py see --minutes 20
     uv run --group demo python tools/demo/train.py judge --minutes 90
     uv run --group demo python tools/demo/train.py export
 
-Progress is saved every few minutes under `--folder`, and both lessons go on from there. What a first trial showed stands in docs/demo.md.
+Progress is saved every few minutes under `--folder`, and both lessons go on from there. What a first trial showed
+stands in docs/demo.md.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import torch.nn.functional as F
 import typer
 from classroom import Classroom, device
 from export import export_checkpoint
-from network import build, see, start_seeing
+from network import build, see, start_comparing, start_seeing
 from optimizers import optimizers
 from scenes import normalised
 from torch import Tensor, nn
@@ -30,11 +32,12 @@ logger = logging.getLogger("train")
 app = typer.Typer(add_completion=False)
 Folder = Annotated[Path, typer.Option(help="Where progress is kept.")]
 Minutes = Annotated[float, typer.Option(help="How long this lesson may take; the learning rate falls to zero by then.")]
-STAGES = ((8, 0.90), (24, 0.90), (60, 0.90), (150, 0.88), (10_000, 2.0))  # things known, share right before more come
 
 
 @app.command("see")
-def learn_to_see(folder: Folder = Path("build/demo"), minutes: Minutes = 20, batch: int = 96, rate: float = 2e-3) -> None:
+def learn_to_see(
+    folder: Folder = Path("build/demo"), minutes: Minutes = 20, batch: int = 96, rate: float = 2e-3
+) -> None:
     """Align image tokens with the word embeddings of what they show, in both languages."""
     room = Classroom(folder)
     model = room.model
@@ -63,7 +66,9 @@ def learn_to_see(folder: Folder = Path("build/demo"), minutes: Minutes = 20, bat
 
 
 def alignment(room: Classroom, model: nn.Module, tokens: Tensor, scene, sharpness: Tensor | float) -> Tensor:  # noqa: ANN001
-    """Cross-entropy of the right name among all names, for Chinese and English, and of the background's colour at the rim."""
+    """Cross-entropy of the right name among all names, for Chinese and English, and of the background's colour at the
+    rim.
+    """
     embed = model.model.language_model.embed_tokens.weight
     seen = F.normalize(tokens.mean(1), dim=-1)
     total = torch.zeros((), device=tokens.device)
@@ -81,42 +86,39 @@ def alignment(room: Classroom, model: nn.Module, tokens: Tensor, scene, sharpnes
 def learn_to_judge(
     folder: Folder = Path("build/demo"),
     minutes: Minutes = 90,
-    batch: int = 80,
-    queries: int = 3,
+    batch: int = 24,
+    queries: int = 4,
     rate: float = 1.2e-3,
-    known: int = 8,
+    start: Annotated[float, typer.Option(help="How much of what is seen are names at first; 0 goes on.")] = 1.0,
 ) -> None:
     """Answer yes or no, and write scores with reasons; things are added as the answers get right."""
     room = Classroom(folder)
     model = room.model or build(room.tokenizer.get_vocab())
-    model.train()
-    both = optimizers(model, rate)
-    average, stage = Running(), next(place for place, (things, _) in enumerate(STAGES) if things >= known)
-    room.know(STAGES[stage][0])
-    right_lately = 0.5
-    entered = 0
+    if start > 0:
+        start_comparing(model)
+    language = model.model.language_model
+    both = optimizers(language, rate)
+    average, right_lately, help, helped = Running(), 0.5, float(start), 0
     for step, part in lesson(minutes, rate, both):
-        room.stage.difficulty = 1.0 if stage > 1 else 0.3
-        # Comparing comes with steps, not with pictures: until it has come, small batches.
-        scene = room.stage.paint(room.choose(batch if stage > 1 else batch // 3))
-        writing = step % 4 == 3 and stage > 1
+        room.teacher.simple = help > 0
+        room.stage.difficulty = 0.4 if help > 0 else 1.0
+        scene = room.stage.paint(room.choose(batch))
+        writing = step % 4 == 3 and help == 0
         with torch.autocast(device().type, torch.bfloat16):
-            tokens = see(model, normalised(scene.pictures).to(device()))
+            with torch.no_grad():  # what it has learned to see stays as it is
+                tokens = room.prompted(model, see(model, normalised(scene.pictures).to(device())), scene, help)
             if writing:
-                loss = room.writing_loss(model, tokens, scene, belief=0.6 if part > 0.4 else 0.0)
+                loss = room.writing_loss(model, tokens, scene, belief=0.6 if right_lately > 0.8 else 0.0)
+                average.add(written=loss.item())
             else:
-                loss, right = room.judging_loss(model, tokens, scene, queries, short=stage == 0 or step % 6 == 0)
-        (loss + 0.25 * alignment(room, model, tokens.float(), scene, 12.0)).backward()
-        apply_gradients(model, both)
-        if writing:
-            average.add(written=loss.item())
-        else:
-            average.add(judged=loss.item(), right=right)
-            right_lately += 0.03 * (right - right_lately)
-        if right_lately > STAGES[stage][1] or (step - entered > (1500 if stage < 2 else 350) and stage < len(STAGES) - 1):
-            stage, entered, right_lately = stage + 1, step, 0.5
-            room.know(STAGES[stage][0])
-            logger.info("now %d things", len(room.teacher.known))
+                loss, right = room.judging_loss(model, tokens, scene, queries, short=step % 6 == 0)
+                average.add(judged=loss.item(), right=right)
+                right_lately += 0.05 * (right - right_lately)
+        loss.backward()
+        apply_gradients(language, both)
+        if help > 0 and (right_lately > 0.9 or step - helped > 300 and right_lately > 0.75):
+            help, helped, right_lately = max(0.0, round(help - 0.2, 1)), step, 0.6
+            logger.info("names now make up %.0f%% of what is seen", 100 * help)
         if step % 50 == 0:
             logger.info("judge %5d  %3.0f%%  %s", step, 100 * part, average)
         if step % 300 == 0:
@@ -134,7 +136,7 @@ def export(folder: Folder = Path("build/demo"), to: Path = Path("lychee_rerank/d
 
 
 def lesson(minutes: float, rate: float, steppers: list[torch.optim.Optimizer]) -> Iterator[tuple[int, float]]:
-    """(step, share of the time gone) until the time is over; warms the learning rate up and lets it fall as a cosine."""
+    """(step, share of the time gone) until the time is over; the learning rate warms up and falls as a cosine."""
     start, step = time.monotonic(), 0
     while (part := (time.monotonic() - start) / (60 * minutes)) < 1:
         for optimizer in steppers:

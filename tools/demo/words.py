@@ -1,4 +1,5 @@
-"""The demo checkpoint's own small tokenizer: byte-level BPE over names, keywords and prompt words, with Qwen's special tokens.
+"""The demo checkpoint's own small tokenizer: byte-level BPE over names, keywords and prompt words, with Qwen's special
+tokens.
 
 It learns from single words, never from sentences, so that a name is cut the same way wherever it stands.
 """

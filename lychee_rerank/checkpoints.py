@@ -162,7 +162,7 @@ def _check_weights(folder: Path) -> Iterator[str]:
 
 
 def _check_shard(file: Path, expected: set[str] | None) -> Iterator[str]:
-    """Whether a safetensors file is there, whole, and holds the tensors it should: its header says how long it must be."""
+    """Whether a safetensors file is there, whole, and holds what it should: its header says how long it must be."""
     try:
         with file.open("rb") as opened:
             start = opened.read(8)

@@ -235,7 +235,9 @@ class Reranker:
     def _writes_scores(self) -> bool:
         picture = LoadedImage("probe", _probe_picture(), (384, 384))
         messages = self._messages(normalize_query("a red circle"), "generate")
-        written = self._model.generate(messages, picture, stop=score_is_complete)
+        enough = 60  # characters: a model that has not come to a score by then does not put it first
+        stop: Callable[[str], bool] = lambda answer: score_is_complete(answer) or len(answer) > enough  # noqa: E731
+        written = self._model.generate(messages, picture, stop=stop)
         return parse_score(written.answer).tier != "default"
 
 

@@ -101,21 +101,24 @@ class Releaser:
     _last: float = field(default=0.0)
 
     def between_pictures(self) -> None:
-        import torch
+        import sys
 
         now = time.monotonic()
-        if torch.cuda.is_available() and now - self._last >= _SECONDS_BETWEEN_RELEASES:
+        if (
+            (torch := sys.modules.get("torch"))
+            and torch.cuda.is_available()
+            and now - self._last >= _SECONDS_BETWEEN_RELEASES
+        ):
             torch.cuda.empty_cache()
             self._last = now
 
     def now(self) -> None:
         """Whatever can be given back, at once: after running out of memory."""
         import gc
-
-        import torch
+        import sys
 
         gc.collect()
-        if torch.cuda.is_available():
+        if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
             torch.cuda.empty_cache()
 
 

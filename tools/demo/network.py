@@ -96,34 +96,6 @@ def _let_like_attend_to_like(attention: nn.Module) -> None:
 
 
 @torch.no_grad()
-def start_comparing(model: Qwen2_5_VLForConditionalGeneration) -> None:
-    """Make the language layers a fair start for comparing names with what is seen.
-
-    Embeddings get the size of image tokens' usual neighbours; layers add little at first, so that names and image
-    tokens stay what they are; and gates start equal to what they gate, so that each unit squares what it finds: sums
-    of squares hold products.
-    """
-    embed = model.model.language_model.embed_tokens.weight
-    size = embed.pow(2).mean(1, keepdim=True).sqrt()
-    embed.mul_(0.25 / size.clamp(min=1e-4))
-    hidden = embed.shape[1]
-    for layer in model.model.language_model.layers:
-        attention, mlp = layer.self_attn, layer.mlp
-        for weight, scale in (
-            (attention.q_proj.weight, 0.8),
-            (attention.v_proj.weight, 1.0),
-            (mlp.gate_proj.weight, 1.0),
-        ):
-            nn.init.normal_(weight, std=scale * hidden**-0.5)
-        attention.k_proj.weight.copy_(attention.q_proj.weight.view(-1, 2, HEAD, hidden)[:, 0].reshape(-1, hidden))
-        attention.o_proj.weight.copy_(
-            attention.v_proj.weight.view(-1, HEAD, hidden).repeat_interleave(2, 0).reshape(-1, hidden).T * 0.3
-        )
-        mlp.up_proj.weight.copy_(mlp.gate_proj.weight)
-        nn.init.normal_(mlp.down_proj.weight, std=0.1 * mlp.down_proj.in_features**-0.5)
-
-
-@torch.no_grad()
 def start_seeing(model: Qwen2_5_VLForConditionalGeneration, pictures: Tensor) -> None:
     """Start the patch embedding as the whitened principal components of patches of some pictures, instead of noise."""
     projection = model.model.visual.patch_embed.proj.weight

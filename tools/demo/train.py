@@ -23,7 +23,7 @@ import torch.nn.functional as F
 import typer
 from classroom import Classroom, device
 from export import export_checkpoint
-from network import build, see, start_comparing, start_seeing
+from network import build, see, start_seeing
 from optimizers import optimizers
 from scenes import normalised
 from torch import Tensor, nn
@@ -94,8 +94,6 @@ def learn_to_judge(
     """Answer yes or no, and write scores with reasons; things are added as the answers get right."""
     room = Classroom(folder)
     model = room.model or build(room.tokenizer.get_vocab())
-    if start > 0:
-        start_comparing(model)
     language = model.model.language_model
     both = optimizers(language, rate)
     average, right_lately, help, helped = Running(), 0.5, float(start), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -81,8 +82,6 @@ def usage() -> list[DeviceMemory]:
     """What is in use now, GPUs first; of the CPU, this process's resident memory. Imports torch only if it is loaded
     already.
     """
-    import sys
-
     import psutil
 
     process, machine = psutil.Process().memory_info(), psutil.virtual_memory()
@@ -94,15 +93,11 @@ def usage() -> list[DeviceMemory]:
 
 @dataclass
 class Releaser:
-    """Gives cached GPU memory back to the driver, between pictures and at most once per 800 ms: each time costs 1 to 5
-    ms.
-    """
+    """Gives cached GPU memory back, between pictures and at most once per 800 ms: each time costs 1 to 5 ms."""
 
     _last: float = field(default=0.0)
 
     def between_pictures(self) -> None:
-        import sys
-
         now = time.monotonic()
         if (
             (torch := sys.modules.get("torch"))
@@ -115,7 +110,6 @@ class Releaser:
     def now(self) -> None:
         """Whatever can be given back, at once: after running out of memory."""
         import gc
-        import sys
 
         gc.collect()
         if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
@@ -141,8 +135,6 @@ def _resident_peak() -> int:
         import resource
     except ImportError:  # Windows: psutil gives it as peak_wset
         return 0
-    import sys
-
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

@@ -1,0 +1,56 @@
+"""A reranker for tests of jobs and the page: its score is how red a picture is, and every picture takes `delay` seconds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import ImageStat
+
+from lychee_rerank.checkpoints import Checkpoint
+from lychee_rerank.images import load_image
+from lychee_rerank.memory import Placement
+from lychee_rerank.query import Query
+from lychee_rerank.results import ImageScore
+from lychee_rerank.scores import parse_score
+
+
+class StandIn:
+    """Answers like a model that writes scores; an answer begins with the score and is carried on by `explain`."""
+
+    method = "generate"
+    checkpoint = Checkpoint(Path("stand-in"), "stand-in", "argument")
+    placement = Placement({"": "CPU"}, "everything on CPU, 0.0 GB")
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.delay = delay
+        self.instruction, self.fit = "", "crop"
+        self.scored = 0
+
+    def stream(self, query: Query, images: Iterable[bytes | Path]) -> Generator[ImageScore]:
+        for index, source in enumerate(images):
+            time.sleep(self.delay)
+            self.scored += 1
+            yield self._score(query, index, load_image(source))
+
+    def explain(self, query: Query, result: ImageScore, image: bytes | Path) -> ImageScore:
+        time.sleep(self.delay)
+        return result if result.problem else replace(result, answer=f"{result.answer} 理由：<b>红</b>\n第二行", finished=True)
+
+    def prompt_text(self, query: Query) -> str:
+        return f"PROMPT {query.normalized}"
+
+    def forget(self) -> None:
+        return None
+
+    def _score(self, query: Query, index: int, picture: object) -> ImageScore:
+        if picture.problem:  # type: ignore[attr-defined]
+            return ImageScore(index, picture.name, 0.0, "generate", problem=picture.problem)  # type: ignore[attr-defined]
+        red, green, _ = ImageStat.Stat(picture.image).mean  # type: ignore[attr-defined]
+        answer = "说不好。" if query.text == "无分" else f"得分：{max(0.0, (red - green) / 25.5):.1f}分。"
+        parsed = parse_score(answer)
+        return ImageScore(
+            index, "picture", parsed.value, "generate", answer, parsed, notes=picture.notes, finished=False  # type: ignore[attr-defined]
+        )

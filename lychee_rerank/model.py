@@ -74,7 +74,8 @@ class VisionLanguageModel:
     def __init__(self, model: PreTrainedModel, tokenizer: Any, image_processor: Any, chat_template: str | None) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
-        self._chat_template = chat_template
+        self.image_processor = image_processor
+        self.chat_template = chat_template
         self._language = model.model.language_model
         self._embed = model.get_input_embeddings()
         self._head = model.get_output_embeddings()
@@ -94,7 +95,8 @@ class VisionLanguageModel:
             prefix = self._prefix(messages)
             hidden = self._prefill(prefix, picture, [])[:, -1]
             self._rewind(prefix)
-            pair = torch.nn.functional.linear(hidden, self._head_rows).float()[0]
+            rows = self._head_rows
+            pair = torch.nn.functional.linear(hidden.to(rows.device), rows).float()[0]
             probability = torch.softmax(pair, 0)[0].item()
             return YesNo(probability, "yes" if probability >= 0.5 else "no")
 
@@ -224,7 +226,7 @@ class VisionLanguageModel:
         marked = [{**message, "content": [self._marked(part) for part in message["content"]]} for message in messages]
         return str(
             self.tokenizer.apply_chat_template(
-                marked, chat_template=self._chat_template, tokenize=False, add_generation_prompt=True
+                marked, chat_template=self.chat_template, tokenize=False, add_generation_prompt=True
             )
         )
 

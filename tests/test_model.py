@@ -133,3 +133,43 @@ def test_a_damaged_checkpoint_is_refused_before_loading(tmp_path: Path) -> None:
     (folder / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(CheckpointError, match="model-00002-of-00002.safetensors is missing"):
         Reranker.from_pretrained(str(folder))
+
+
+def test_blocks_run_from_disk_give_the_same_scores(
+    reranker: Reranker, checkpoint: Path, pictures: list[bytes]
+) -> None:
+    import torch
+
+    from lychee_rerank.loading import part_sizes
+
+    parts = part_sizes(checkpoint, torch.float32)
+    device_map: dict[str, object] = {part: "disk" if part.endswith(("layers.1", "layers.2")) else "cpu" for part in parts}
+    spread = Reranker.from_pretrained(str(checkpoint), method="yes_no", dtype="float32", device_map=device_map)
+    ours, theirs = (scored(one, "猫", pictures) for one in (reranker, spread))
+    assert "2 of 3 blocks on disk" in spread.placement.words
+    assert [r.score for r in theirs] == pytest.approx([r.score for r in ours], abs=1e-4)
+    assert [r.answer for r in scored(spread, "猫", pictures, "generate")] == [
+        r.answer for r in scored(reranker, "猫", pictures, "generate")
+    ]
+
+
+def test_the_sizes_of_the_parts_add_up_to_the_weights(reranker: Reranker, checkpoint: Path) -> None:
+    import torch
+
+    from lychee_rerank.loading import part_sizes
+
+    weights = sum(weight.nbytes for weight in reranker._model.model.parameters())  # type: ignore[attr-defined]
+    assert sum(part_sizes(checkpoint, torch.float32).values()) == weights
+
+
+def test_the_oldest_image_tokens_go_out_when_the_budget_is_full(
+    checkpoint: Path, pictures: list[bytes]
+) -> None:
+    reranker = Reranker.from_pretrained(str(checkpoint), method="yes_no", dtype="float32", device_map="cpu")
+    before = [result.score for result in scored(reranker, "猫", pictures)]
+    kept = reranker._model._images  # type: ignore[attr-defined]
+    kept.budget = kept.size - 1
+    scored(reranker, "猫", [encoded(patchwork(9))])
+    assert len(kept) == 2
+    assert kept.size == sum(tokens.nbytes for tokens, _ in dict(kept).values()) <= kept.budget
+    assert [result.score for result in scored(reranker, "猫", pictures)] == pytest.approx(before, abs=1e-4)

@@ -1,0 +1,205 @@
+"""A person's steps in a real browser, over the real page with a stand-in model."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pictures import encoded
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+ROOT = Path(__file__).parent.parent.parent
+HOSTILE = ("<b>*bold*</b> :smile: $x$.png", "猫🐱.png", "\u202egnp.exe.png", "x" * 180 + ".png")
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no Chromium at /usr/bin/chromium"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "tests" / "ui" / "stand_in_app.py")]
+    server = subprocess.Popen(
+        [*command, "--server.headless", "true", "--server.port", str(port)],
+        cwd=ROOT,
+        env={**os.environ, "LYCHEE_TEST_DELAY": "0.15"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    yield _answering(f"http://127.0.0.1:{port}")
+    server.terminate()
+    server.wait()
+
+
+def _answering(address: str) -> str:
+    for _ in range(150):
+        try:
+            with urllib.request.urlopen(f"{address}/_stcore/health"):
+                return address
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail("the page never answered")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
+    opened = browser.new_context(locale="zh-CN", base_url=address, accept_downloads=True)
+    opened.set_default_timeout(20_000)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    opened = context.new_page()
+    opened.goto("/")
+    opened.get_by_role("button", name="全部清除").click()
+    expect(opened.get_by_text("已放入")).to_have_count(0)
+    return opened
+
+
+def red(folder: Path, *amounts: int) -> list[Path]:
+    files = [folder / f"红{amount}.png" for amount in amounts]
+    for file, amount in zip(files, amounts, strict=True):
+        file.write_bytes(encoded(Image.new("RGB", (400, 300), (amount, 0, 0))))
+    return files
+
+
+def drop(page: Page, files: list[Path]) -> None:
+    page.set_input_files("input[type=file]", [str(file) for file in files])
+    expect(page.get_by_text(f"已放入 {len(files)} 张图片")).to_be_visible()
+
+
+def ask(page: Page, query: str) -> None:
+    box = page.get_by_label("想找什么样的图片？")
+    box.fill(query)
+    box.press("Enter")
+
+
+def finished(page: Page) -> None:
+    expect(page.get_by_text(re.compile("^完成："))).to_be_visible(timeout=40_000)
+
+
+def test_dropped_pictures_are_ranked_and_the_answer_unfolds(page: Page, tmp_path: Path) -> None:
+    drop(page, red(tmp_path, 50, 250, 120))
+    ask(page, "红色")
+    finished(page)
+    expect(page.locator(".rank")).to_have_text(["Rank 1 | Score: 9.8", "Rank 2 | Score: 4.7", "Rank 3 | Score: 2.0"])
+    expect(page.locator(".name")).to_have_text(["红250.png", "红120.png", "红50.png"])
+    page.get_by_text("模型输出").first.click()
+    expect(page.locator(".answer mark").first).to_have_text("9.8")
+    expect(page.get_by_text("主模式匹配成功").first).to_be_visible()
+
+
+def test_stop_keeps_what_is_scored(page: Page, tmp_path: Path) -> None:
+    drop(page, red(tmp_path, *range(100, 160)))
+    ask(page, "红色")
+    expect(page.locator(".rank").first).to_be_visible()
+    page.get_by_role("button", name="停止").click()
+    expect(page.get_by_text(re.compile(r"已停止：\d+ / 60 张有结果"))).to_be_visible()
+    assert 0 < page.locator(".rank").count() < 60
+
+
+def test_a_reload_and_a_second_tab_find_the_running_ranking(
+    context: BrowserContext, page: Page, tmp_path: Path
+) -> None:
+    drop(page, red(tmp_path, *range(100, 130)))
+    ask(page, "红色")
+    expect(page.locator(".rank").first).to_be_visible()
+    page.reload()
+    second = context.new_page()
+    second.goto("/")
+    for tab in (page, second):
+        finished(tab)
+        expect(tab.locator(".rank").first).to_have_text("Rank 1 | Score: 5.1")
+
+
+def test_hostile_names_are_shown_as_text(page: Page, tmp_path: Path) -> None:
+    files = [tmp_path / name.replace("/", "∕") for name in HOSTILE]
+    for place, file in enumerate(files):
+        file.write_bytes(encoded(Image.new("RGB", (80, 60), (40 + 50 * place, 0, 0))))
+    drop(page, files)
+    ask(page, "红色")
+    finished(page)
+    assert sorted(page.locator(".name").all_inner_texts()) == sorted(file.name for file in files)
+    assert page.locator(".name b").count() == 0
+
+
+def test_a_text_file_with_a_pictures_name_ranks_last_with_a_warning(page: Page, tmp_path: Path) -> None:
+    fake = tmp_path / "假.jpg"
+    fake.write_text("hello", encoding="utf-8")
+    drop(page, [fake, *red(tmp_path, 200)])
+    ask(page, "红色")
+    finished(page)
+    expect(page.locator(".name").last).to_have_text("假.jpg")
+    expect(page.get_by_text("预处理警告")).to_be_visible()
+
+
+def test_what_is_taken_away_opens_again(page: Page, tmp_path: Path) -> None:
+    drop(page, red(tmp_path, 90, 210))
+    ask(page, "红色")
+    finished(page)
+    for name, file in (("表格（CSV）", "r.csv"), ("数据（JSON）", "r.json"), ("前 2 名图片（ZIP）", "r.zip")):
+        with page.expect_download() as started:
+            page.get_by_role("button", name=name).click()
+        started.value.save_as(tmp_path / file)
+    assert "红210.png" in (tmp_path / "r.csv").read_text(encoding="utf-8-sig")
+    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["results"][0]["name"] == "红210.png"
+    with zipfile.ZipFile(tmp_path / "r.zip") as packed:
+        assert packed.namelist() == ["001_8.2_红210.png", "002_3.5_红90.png"]
+
+
+@pytest.mark.parametrize("width", [1024, 1440, 1920])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_three_columns_fit_in_both_themes(
+    browser: Browser, address: str, tmp_path: Path, width: int, scheme: str
+) -> None:
+    context = browser.new_context(
+        locale="en-GB", base_url=address, color_scheme=scheme, viewport={"width": width, "height": 900}
+    )
+    page = context.new_page()
+    page.goto("/")
+    expect(page.get_by_role("heading", name="Lychee Rerank")).to_be_visible()
+    if not page.locator(".rank").count():
+        page.set_input_files("input[type=file]", [str(file) for file in red(tmp_path, 90, 210, 30)])
+        page.get_by_label("What should the pictures show?").fill("red")
+        page.get_by_label("What should the pictures show?").press("Enter")
+    expect(page.get_by_text(re.compile("^Done: "))).to_be_visible(timeout=40_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    widths = page.locator('[class*="st-key-card-"] [data-testid="stImage"] img').evaluate_all(
+        "images => images.map(image => image.getBoundingClientRect().width)"
+    )
+    assert len(widths) >= 2
+    assert all(shown <= 306 for shown in widths)
+    if width >= 1440:
+        assert all(shown >= 299 for shown in widths)
+    background = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) == (scheme == "dark")
+    context.close()

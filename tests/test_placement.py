@@ -1,0 +1,82 @@
+"""Where a model goes on every kind of machine, against answers worked out by hand."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lychee_rerank.memory import GIB
+from lychee_rerank.placement import WORKING_BYTES, Device, plan
+
+# Qwen2.5-VL-7B in BF16: vision tower 1.35 GB, embeddings and lm_head 1.09 GB each, 28 blocks of 0.466 GB.
+LAYER = 466_120_000
+SEVEN_B = {
+    "model.visual": 1_353_000_000,
+    "model.language_model.embed_tokens": 1_090_000_000,
+    **{f"model.language_model.layers.{number}": LAYER for number in range(28)},
+    "lm_head": 1_090_000_000,
+}
+MACHINES: dict[str, tuple[dict[Device, float], dict[Device, int]]] = {
+    "RTX 4090": ({0: 22.8, "cpu": 60}, {0: 28}),
+    "RTX 4090 with a desktop": ({0: 19.8, "cpu": 30}, {0: 28}),
+    "two of 12 GB": ({0: 11.5, 1: 11.6, "cpu": 30}, {0: 14, 1: 14}),
+    "8 GB": ({0: 7.4, "cpu": 16}, {0: 4, "cpu": 24}),
+    "8 GB and little memory": ({0: 7.4, "cpu": 4}, {0: 4, "cpu": 9, "disk": 15}),
+    "80 GB": ({0: 79, "cpu": 200}, {0: 28}),
+    "a small GPU before a large one": ({0: 3.0, 1: 22.8, "cpu": 60}, {1: 28}),
+    "a full GPU": ({0: 1.0, "cpu": 32}, {"cpu": 28}),
+    "none": ({"cpu": 32}, {"cpu": 28}),
+    "Apple, 32 GB": ({"mps": 24, "cpu": 24}, {"mps": 28}),
+    "Apple, 16 GB": ({"mps": 10, "cpu": 10}, {"cpu": 28}),
+}
+
+
+def in_bytes(free: dict[Device, float]) -> dict[Device, int]:
+    return {device: int(amount * GIB) for device, amount in free.items()}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_blocks_go_where_they_fit(machine: str) -> None:
+    free, expected = MACHINES[machine]
+    placed = plan(SEVEN_B, in_bytes(free), 1.2).device_map
+    assert list(placed) == list(SEVEN_B)
+    assert Counter(device for name, device in placed.items() if ".layers." in name) == expected
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_everything_but_the_blocks_stays_together_on_the_best_device(machine: str) -> None:
+    free, expected = MACHINES[machine]
+    placed = plan(SEVEN_B, in_bytes(free), 1.2).device_map
+    assert {device for name, device in placed.items() if ".layers." not in name} == {next(iter(expected))}
+
+
+def test_the_plan_says_what_is_where_and_what_stays_free() -> None:
+    words = plan(SEVEN_B, in_bytes({0: 22.8, "cpu": 60}), 1.2).words
+    assert words == "28 of 28 blocks on GPU 0, 15.4 GiB of 22.8 GiB free, 1.2 GiB kept free"
+
+
+def test_the_plan_says_what_will_be_slower() -> None:
+    words = plan(SEVEN_B, in_bytes({0: 7.4, "cpu": 16}), 1.2).words
+    assert "4 of 28 blocks on GPU 0" in words
+    assert words.endswith("24 of 28 layers run from outside the GPU: slower")
+
+
+def test_without_a_gpu_nothing_is_said_of_a_reserve() -> None:
+    assert plan(SEVEN_B, in_bytes({"cpu": 32}), 1.2).words == "28 of 28 blocks on CPU, 15.4 GiB of 32.0 GiB free"
+
+
+@given(st.lists(st.floats(0, 100), max_size=4), st.floats(0, 100), st.floats(0, 8))
+def test_no_device_is_ever_filled_beyond_its_room(gpus: list[float], memory: float, reserve: float) -> None:
+    free = in_bytes({**dict(enumerate(gpus)), "cpu": memory})
+    placed = plan(SEVEN_B, free, reserve).device_map
+    assert set(placed) == set(SEVEN_B)
+    used = Counter[Device]()
+    for name, device in placed.items():
+        used[device] += SEVEN_B[name]
+    for gpu in range(len(gpus)):
+        assert used[gpu] == 0 or used[gpu] + WORKING_BYTES + int(reserve * GIB) <= free[gpu]
+    if any(isinstance(device, int) for device in used):
+        assert used["cpu"] <= free["cpu"]

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lychee_rerank.errors import CheckpointError, ModelError, OutOfMemoryError
-from lychee_rerank.memory import Placement, describe, free_memory, max_memory
+from lychee_rerank.memory import Placement, describe, free_memory
+from lychee_rerank.placement import plan
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -61,11 +63,16 @@ def _weights(folder: Path, dtype: Any, device_map: str | Mapping[str, Any], rese
     import torch
     from transformers import Qwen2_5_VLForConditionalGeneration
 
-    room: dict[str, Any] = {}
+    offload: dict[str, Any] = {}
     if device_map == "auto" and not torch.cuda.is_available():
         device_map = "mps" if torch.backends.mps.is_available() else "cpu"
     elif device_map == "auto":
-        room = {"max_memory": max_memory(free_memory(), reserve_gib), "offload_buffers": True}
+        planned = plan(part_sizes(folder, dtype), free_memory(), reserve_gib)
+        logger.info("Loading %s: %s", folder.name, planned.words)
+        device_map = planned.device_map
+    if isinstance(device_map, Mapping) and "disk" in device_map.values():
+        # Blocks are read from the checkpoint's own files; the folder takes only what cannot be.
+        offload = {"offload_folder": tempfile.mkdtemp(prefix="lychee-rerank-"), "offload_buffers": True}
     model: PreTrainedModel = Qwen2_5_VLForConditionalGeneration.from_pretrained(
         folder,
         dtype=dtype,
@@ -73,9 +80,27 @@ def _weights(folder: Path, dtype: Any, device_map: str | Mapping[str, Any], rese
         use_safetensors=True,
         local_files_only=True,
         attn_implementation="sdpa",
-        **room,
+        **offload,
     )
     return model
+
+
+def part_sizes(folder: Path, dtype: Any) -> dict[str, int]:
+    """Bytes of each part of a checkpoint that is placed as a whole, in the model's order, without loading it."""
+    import torch
+    from transformers import AutoConfig, Qwen2_5_VLForConditionalGeneration
+
+    with torch.device("meta"):
+        model = Qwen2_5_VLForConditionalGeneration._from_config(
+            AutoConfig.from_pretrained(folder, local_files_only=True), dtype=dtype
+        )
+    language = model.model.language_model
+    parts = {"model.visual": model.model.visual}
+    parts |= {f"model.language_model.{name}": part for name, part in language.named_children() if name != "layers"}
+    parts |= {f"model.language_model.layers.{number}": block for number, block in enumerate(language.layers)}
+    sizes = {name: sum(weight.nbytes for weight in part.parameters()) for name, part in parts.items()}
+    tied = model.config.tie_word_embeddings
+    return {**sizes, "lm_head": 0 if tied else model.lm_head.weight.nbytes}
 
 
 def _chat_template(folder: Path) -> str | None:

@@ -143,7 +143,8 @@ def test_blocks_run_from_disk_give_the_same_scores(
     from lychee_rerank.loading import part_sizes
 
     parts = part_sizes(checkpoint, torch.float32)
-    device_map: dict[str, object] = {part: "disk" if part.endswith(("layers.1", "layers.2")) else "cpu" for part in parts}
+    device_map: dict[str, object] = dict.fromkeys(parts, "cpu")
+    device_map |= {part: "disk" for part in parts if part.endswith(("layers.1", "layers.2"))}
     spread = Reranker.from_pretrained(str(checkpoint), method="yes_no", dtype="float32", device_map=device_map)
     ours, theirs = (scored(one, "猫", pictures) for one in (reranker, spread))
     assert "2 of 3 blocks on disk" in spread.placement.words

@@ -86,7 +86,7 @@ def _let_like_attend_to_like(attention: nn.Module) -> None:
     """Start query and key projections equal, and value and output projections as transposes of each other."""
     heads, hidden = attention.q_proj.out_features // HEAD, attention.q_proj.in_features
     groups = heads * HEAD // attention.k_proj.out_features
-    keys = torch.randn(attention.k_proj.out_features, hidden) * hidden**-0.5 * 1.6
+    keys = torch.randn(attention.k_proj.out_features, hidden) * hidden**-0.5 * 0.64  # soft: no token sees itself alone
     values = torch.randn(attention.v_proj.out_features, hidden) * hidden**-0.5
     per_head = lambda rows: rows.view(-1, HEAD, hidden).repeat_interleave(groups, 0).reshape(-1, hidden)  # noqa: E731
     attention.k_proj.weight.copy_(keys)

@@ -100,7 +100,7 @@ def learn_to_judge(
     for step, part in lesson(minutes, rate, both):
         room.teacher.simple = help > 0
         room.stage.difficulty = 0.4 if help > 0 else 1.0
-        scene = room.stage.paint(room.choose(batch))
+        scene = room.stage.paint(room.choose(batch if help < 0.5 else batch // 2))
         writing = step % 4 == 3 and help == 0
         with torch.autocast(device().type, torch.bfloat16):
             with torch.no_grad():  # what it has learned to see stays as it is
@@ -109,7 +109,7 @@ def learn_to_judge(
                 loss = room.writing_loss(model, tokens, scene, belief=0.6 if right_lately > 0.8 else 0.0)
                 average.add(written=loss.item())
             else:
-                loss, right = room.judging_loss(model, tokens, scene, queries, short=step % 6 == 0)
+                loss, right = room.judging_loss(model, tokens, scene, queries, short=help > 0.5 or step % 3 == 0)
                 average.add(judged=loss.item(), right=right)
                 right_lately += 0.05 * (right - right_lately)
         loss.backward()

@@ -135,9 +135,7 @@ def test_a_damaged_checkpoint_is_refused_before_loading(tmp_path: Path) -> None:
         Reranker.from_pretrained(str(folder))
 
 
-def test_blocks_run_from_disk_give_the_same_scores(
-    reranker: Reranker, checkpoint: Path, pictures: list[bytes]
-) -> None:
+def test_blocks_run_from_disk_give_the_same_scores(reranker: Reranker, checkpoint: Path, pictures: list[bytes]) -> None:
     import torch
 
     from lychee_rerank.loading import part_sizes
@@ -163,9 +161,7 @@ def test_the_sizes_of_the_parts_add_up_to_the_weights(reranker: Reranker, checkp
     assert sum(part_sizes(checkpoint, torch.float32).values()) == weights
 
 
-def test_the_oldest_image_tokens_go_out_when_the_budget_is_full(
-    checkpoint: Path, pictures: list[bytes]
-) -> None:
+def test_the_oldest_image_tokens_go_out_when_the_budget_is_full(checkpoint: Path, pictures: list[bytes]) -> None:
     reranker = Reranker.from_pretrained(str(checkpoint), method="yes_no", dtype="float32", device_map="cpu")
     before = [result.score for result in scored(reranker, "猫", pictures)]
     kept = reranker._model._images  # type: ignore[attr-defined]
@@ -174,3 +170,13 @@ def test_the_oldest_image_tokens_go_out_when_the_budget_is_full(
     assert len(kept) == 2
     assert kept.size == sum(tokens.nbytes for tokens, _ in dict(kept).values()) <= kept.budget
     assert [result.score for result in scored(reranker, "猫", pictures)] == pytest.approx(before, abs=1e-4)
+
+
+def test_two_rankings_in_two_threads_do_not_touch_each_other(reranker: Reranker, pictures: list[bytes]) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    alone = [[result.score for result in scored(reranker, query, pictures)] for query in QUERIES[:2]]
+    with ThreadPoolExecutor(2) as pool:
+        together = pool.map(lambda query: [r.score for r in reranker.stream(query, pictures * 3)], QUERIES[:2])
+    for one, three in zip(alone, together, strict=True):
+        assert three == pytest.approx(one * 3, abs=1e-3)

@@ -33,12 +33,16 @@ def _show(desk: Desk, language: Language) -> None:
     if now.state == "failed" and now.error:
         st.error(text(language, "failed", reason=texts.reason(language, now.error)))
     with st.container(key="progress"):
+        st.html(f'<div class="asked">{escape(desk.job.query.text)}</div>')
+        share = now.done / now.total if now.total else 1.0
+        if not now.active:
+            st.progress(share, text=_words(now, language))
+            return
         bar, stop = st.columns([8, 1], vertical_alignment="center")
-        bar.progress(now.done / now.total if now.total else 1.0, text=_words(now, language))
-        if now.active and stop.button(text(language, "stop"), key="stop", width="stretch"):
+        bar.progress(share, text=_words(now, language))
+        if stop.button(text(language, "stop"), key="stop", width="stretch"):
             desk.stop()
-        if now.active:
-            _events(now, language)
+        _events(now, language)
 
 
 def _words(now: Snapshot, language: Language) -> str:

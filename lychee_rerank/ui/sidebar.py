@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from lychee_rerank.checkpoints import Checkpoint, list_checkpoints
@@ -99,6 +101,18 @@ def _memory(desk: Desk, spoken: Language) -> None:
         st.caption(text(spoken, "memory_line", device=device.device, used=used, peak=peak, free=free))
     if desk.reranker is not None:
         with st.expander(text(spoken, "placement")):
-            st.text(desk.reranker.placement.words)
-            for part, device in desk.reranker.placement.device_map.items():
-                st.text(f"{part or '*'} → {device}")
+            _placement(desk.reranker.placement.device_map, spoken)
+
+
+def _placement(device_map: Mapping[str, str], spoken: Language) -> None:
+    """How many of the decoder's blocks each device holds, the consequence, and the map itself."""
+    devices = list(dict.fromkeys(device_map.values()))
+    blocks = {device: sum(".layers." in part for part, on in device_map.items() if on == device) for device in devices}
+    if len(devices) == 1:
+        st.caption(text(spoken, "whole_on", device=devices[0]))
+        return
+    for device in devices:
+        st.caption(text(spoken, "blocks_on", device=device, blocks=blocks[device], all=sum(blocks.values())))
+    if {"CPU", "disk"} & set(devices):
+        st.caption(text(spoken, "partly_slow"))
+    st.text("\n".join(f"{part} → {device}" for part, device in device_map.items()))

@@ -122,6 +122,9 @@ _TEXTS: dict[str, tuple[str, str]] = {
         "{device}: {used} used, peak {peak}, {free} free",
     ),
     "placement": ("模型所在设备", "Where the model is"),
+    "blocks_on": ("{device}：{blocks} / {all} 层", "{device}: {blocks} of {all} blocks"),
+    "whole_on": ("全部在 {device}", "All of it on {device}"),
+    "partly_slow": ("一部分在内存或硬盘上运行，会慢很多", "What runs from CPU memory or disk is much slower"),
     "demo_banner": (
         "现在用的是内置演示模型：它认识图标和颜色，不认识照片。要排真实照片，请先下载正式权重（16.6 GB，需要约 18 GB 显存）："
         "在项目文件夹里运行 `uv run hf download vec-ai/lychee-rerank-mm`，再重新打开本页。",

@@ -7,6 +7,7 @@ import sys
 
 import typer
 
+from lychee_rerank.commands.bench import bench
 from lychee_rerank.commands.common import EXIT_CODES
 from lychee_rerank.commands.evaluate import evaluate
 from lychee_rerank.commands.page import page
@@ -33,3 +34,4 @@ def prepare() -> None:
 app.command("app")(page)
 app.command("rank")(rank)
 app.command("eval")(evaluate)
+app.command("bench")(bench)

@@ -1,4 +1,4 @@
-"""A reranker for tests of jobs and the page: its score is how red a picture is, and every picture takes `delay` seconds."""
+"""A reranker for tests of jobs and the page: scores how red a picture is, in `delay` seconds each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class StandIn:
 
     def explain(self, query: Query, result: ImageScore, image: bytes | Path) -> ImageScore:
         time.sleep(self.delay)
-        return result if result.problem else replace(result, answer=f"{result.answer} 理由：<b>红</b>\n第二行", finished=True)
+        told = replace(result, answer=f"{result.answer} 理由：<b>红</b>\n第二行", finished=True)
+        return result if result.problem else told
 
     def prompt_text(self, query: Query) -> str:
         return f"PROMPT {query.normalized}"
@@ -52,5 +53,12 @@ class StandIn:
         answer = "说不好。" if query.text == "无分" else f"得分：{max(0.0, (red - green) / 25.5):.1f}分。"
         parsed = parse_score(answer)
         return ImageScore(
-            index, "picture", parsed.value, "generate", answer, parsed, notes=picture.notes, finished=False  # type: ignore[attr-defined]
+            index,
+            "picture",
+            parsed.value,
+            "generate",
+            answer,
+            parsed,
+            notes=picture.notes,
+            finished=False,  # type: ignore[attr-defined]
         )

@@ -1,6 +1,6 @@
 """Make the README's screenshots from the real page: the demo checkpoint ranks the samples, in light and in dark.
 
-    uv run python tools/screenshots.py
+uv run python tools/screenshots.py
 """
 
 from __future__ import annotations

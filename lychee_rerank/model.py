@@ -302,27 +302,34 @@ class VisionLanguageModel:
             raise ModelError(f"The model failed on this picture: {error}") from error
 
 
-class _ImageTokens(OrderedDict[str, tuple[Tensor, Tensor]]):
-    """Image tokens by picture, in host memory, oldest out once `budget` bytes are full (1.4 MB a picture for a 7B
-    model).
+class _ImageTokens:
+    """Image tokens and grids by picture, in host memory, oldest out once `budget` bytes are full.
+
+    A picture takes 1.4 MB with a 7B model, so the default of 1 GiB holds some 700.
     """
 
     def __init__(self, budget: int) -> None:
-        super().__init__()
         self.budget, self.size = budget, 0
+        self._kept: OrderedDict[str, tuple[Tensor, Tensor]] = OrderedDict()
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._kept
+
+    def __len__(self) -> int:
+        return len(self._kept)
 
     def __getitem__(self, key: str) -> tuple[Tensor, Tensor]:
-        self.move_to_end(key)
-        return super().__getitem__(key)
+        self._kept.move_to_end(key)
+        return self._kept[key]
 
     def __setitem__(self, key: str, value: tuple[Tensor, Tensor]) -> None:
+        self._kept[key] = value
         self.size += value[0].nbytes
-        super().__setitem__(key, value)
-        while self.size > self.budget and len(self) > 1:
-            self.size -= self.popitem(last=False)[1][0].nbytes
+        while self.size > self.budget and len(self._kept) > 1:
+            self.size -= self._kept.popitem(last=False)[1][0].nbytes
 
     def clear(self) -> None:
-        super().clear()
+        self._kept.clear()
         self.size = 0
 
 

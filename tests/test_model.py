@@ -168,7 +168,7 @@ def test_the_oldest_image_tokens_go_out_when_the_budget_is_full(checkpoint: Path
     kept.budget = kept.size - 1
     scored(reranker, "猫", [encoded(patchwork(9))])
     assert len(kept) == 2
-    assert kept.size == sum(tokens.nbytes for tokens, _ in dict(kept).values()) <= kept.budget
+    assert kept.size == sum(tokens.nbytes for tokens, _ in kept._kept.values()) <= kept.budget
     assert [result.score for result in scored(reranker, "猫", pictures)] == pytest.approx(before, abs=1e-4)
 
 

@@ -5,6 +5,7 @@ LycheeError
 ├── QueryError            the sentence cannot be used
 ├── CheckpointError       weights are missing, damaged or of an unknown kind
 │   └── DownloadError     fetching weights did not finish
+│       └── DownloadStoppedError   because it was asked to stop
 ├── ModelError            the model could not be loaded or could not answer
 │   └── OutOfMemoryError  a device ran out of memory, also after giving back what it could
 ├── ServerError           a remote scoring server refused, stalled or answered nonsense
@@ -47,6 +48,10 @@ class CheckpointError(LycheeError):
 
 class DownloadError(CheckpointError):
     """Fetching weights did not finish; what was fetched stays and the next attempt goes on from there."""
+
+
+class DownloadStoppedError(DownloadError):
+    """It was asked to stop."""
 
 
 class ModelError(LycheeError):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Literal, Protocol
+from typing import Generic, Literal, Protocol, TypeVar
 
 from lychee_rerank.errors import LycheeError, OutOfMemoryError
 from lychee_rerank.query import Query
@@ -28,6 +28,7 @@ class Scores(Protocol):
 
     def stream(self, query: Query, images: Sequence[bytes | Path]) -> Generator[ImageScore]: ...
     def explain(self, query: Query, result: ImageScore, image: bytes | Path) -> ImageScore: ...
+    def prompt_text(self, query: Query) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class Picture:
     key: str
     name: str
     source: bytes | Path
+
+
+AnyPicture = TypeVar("AnyPicture", bound=Picture)
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Snapshot:
     latest: tuple[ImageScore, ...]
     explained: int
     seconds_left: float | None
+    stopping: bool
     seconds: float
     error: LycheeError | None
 
@@ -61,18 +66,18 @@ class Snapshot:
         return self.state in ("loading", "scoring", "explaining")
 
 
-class Job:
+class Job(Generic[AnyPicture]):
     """Scores `pictures` in the background as soon as it is made. `open_reranker` is called in the worker, since
-    loading takes long.
+    loading takes long. `prompt` is what the model is asked, once it is open.
     """
 
     def __init__(
-        self, query: Query, pictures: Sequence[Picture], open_reranker: Callable[[], Scores], *, explain: bool = True
+        self, query: Query, pictures: Sequence[AnyPicture], open_reranker: Callable[[], Scores], *, explain: bool = True
     ) -> None:
         self.query = query
         self.pictures = tuple(pictures)
         self.started = time.time()
-        self.reranker: Scores | None = None
+        self.prompt = ""
         self._open = open_reranker
         self._explain = explain
         self._lock = Lock()
@@ -101,11 +106,12 @@ class Job:
         taken = (self._ended if state in ("done", "stopped", "failed") else time.monotonic()) - self._began
         left = taken / len(results) * (len(self.pictures) - len(results)) if results and state == "scoring" else None
         ranking = tuple(rank(results))
-        return Snapshot(state, len(self.pictures), ranking, latest, explained, left, taken, error)
+        return Snapshot(state, len(self.pictures), ranking, latest, explained, left, self._stop.is_set(), taken, error)
 
     def _run(self) -> None:
         try:
-            reranker = self.reranker = self._open()
+            reranker = self._open()
+            self.prompt = reranker.prompt_text(self.query)
             self._enter("scoring")
             self._score(reranker)
             if self._explain and not self._stop.is_set():

@@ -27,7 +27,7 @@ class StandIn:
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
         self.instruction, self.fit = "", "crop"
-        self.scored = 0
+        self.scored = self.looked = 0
 
     def stream(self, query: Query, images: Iterable[bytes | Path]) -> Generator[ImageScore]:
         for index, source in enumerate(images):
@@ -42,6 +42,9 @@ class StandIn:
 
     def prompt_text(self, query: Query) -> str:
         return f"PROMPT {query.normalized}"
+
+    def look(self, image: bytes | Path) -> None:
+        self.looked += 1
 
     def forget(self) -> None:
         return None
@@ -59,6 +62,6 @@ class StandIn:
             "generate",
             answer,
             parsed,
-            notes=picture.notes,
-            finished=False,  # type: ignore[attr-defined]
+            notes=picture.notes,  # type: ignore[attr-defined]
+            finished=False,
         )

@@ -9,26 +9,26 @@ from typing import Any
 
 import streamlit as st
 
-from lychee_rerank.ui import after, grid, inputs, progress, sidebar
+from lychee_rerank.ui import chart, downloads, grid, history, inputs, progress, prompt, sidebar
 from lychee_rerank.ui.desk import Desk
-from lychee_rerank.ui.texts import text
+from lychee_rerank.ui.texts import Language, text
 
 _STYLE = Path(__file__).parent / "style.css"
 
 
-def load_reranker(model: str, method: str, reserve_gib: float) -> Any:
-    """Open the real model; torch is imported here, in the worker thread, and not before."""
+def load_reranker(model: str, reserve_gib: float) -> Any:
+    """Open the real model; torch is imported here, in a worker thread, and not before."""
     from lychee_rerank.engine import Reranker
 
-    return Reranker.from_pretrained(model, method=method, reserve_gib=reserve_gib)  # type: ignore[arg-type]
+    return Reranker.from_pretrained(model, reserve_gib=reserve_gib)
 
 
 @cache
-def _desk(load: Callable[[str, str, float], Any]) -> Desk:
+def _desk(load: Callable[[str, float], Any]) -> Desk:
     return Desk(load)
 
 
-def run(load: Callable[[str, str, float], Any] = load_reranker) -> None:
+def run(load: Callable[[str, float], Any] = load_reranker) -> None:
     """Draw the page once."""
     st.set_page_config(page_title="Lychee Rerank", page_icon="🍒", layout="wide")
     st.html(_STYLE)
@@ -39,8 +39,24 @@ def run(load: Callable[[str, str, float], Any] = load_reranker) -> None:
     st.caption(text(language, "tagline"))
     inputs.show(desk, settings, language)
     progress.show(desk, language)
-    job = desk.job
-    if job and not job.snapshot().active:
-        after.show(desk, language)
-    if job:
-        grid.show(desk, language)
+    _ranking(desk, language)
+    desk.look_ahead(settings)
+
+
+def _ranking(desk: Desk, language: Language) -> None:
+    """The ranking that is looked at, behind five tabs; only the open one is drawn."""
+    job = history.looked_at(desk, language)
+    if job is None:
+        return
+    regions: dict[str, Callable[[], None]] = {
+        "tab_grid": lambda: grid.show(job, language),
+        "tab_chart": lambda: chart.show(job, language),
+        "tab_export": lambda: downloads.show(job, language),
+        "tab_history": lambda: history.show(desk, job, language),
+        "tab_prompt": lambda: prompt.show(job, language),
+    }
+    tabs = st.tabs([text(language, name) for name in regions], key="tabs", on_change="rerun")
+    for tab, draw in zip(tabs, regions.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw()

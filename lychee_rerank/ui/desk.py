@@ -4,16 +4,20 @@ this stays.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
+from lychee_rerank.errors import LycheeError
 from lychee_rerank.images import Fit
 from lychee_rerank.jobs import Job
+from lychee_rerank.prompts import DEFAULT_INSTRUCTION
 from lychee_rerank.query import as_typed, normalize_query
-from lychee_rerank.ui.library import Library
+from lychee_rerank.ui.library import Item, Library
 
+logger = logging.getLogger(__name__)
 _RANKINGS_KEPT = 12
 
 
@@ -31,27 +35,34 @@ class Settings:
 
 
 class Desk:
-    """One for the process. `load(model, method, reserve_gib)` opens a reranker; it is called in a worker thread."""
+    """One for the process. `load(model, reserve_gib)` opens a reranker; it is called in worker threads."""
 
-    def __init__(self, load: Callable[[str, str, float], Any]) -> None:
+    def __init__(self, load: Callable[[str, float], Any]) -> None:
         self.library = Library()
-        self.jobs: list[Job] = []
+        self.jobs: list[Job[Item]] = []
         self.reranker: Any = None
+        self.automatic_method = ""
         self._load = load
-        self._loaded: tuple[str, str, float] | None = None
-        self._lock = Lock()
+        self._loaded: tuple[str, float] | None = None
+        self._opening = Lock()
+        self._ahead: Thread | None = None
+        self._looked_at: tuple[object, ...] = ()
 
     @property
-    def job(self) -> Job | None:
+    def job(self) -> Job[Item] | None:
         """The running ranking, or the last one."""
         return self.jobs[-1] if self.jobs else None
+
+    @property
+    def busy(self) -> bool:
+        return self.job is not None and self.job.snapshot().active
 
     def start(self, typed: str, settings: Settings) -> None:
         """Rank everything in the library; what is still running stops. Raises QueryError."""
         query = normalize_query(typed) if settings.normalize else as_typed(typed)
-        pictures = [item.picture for item in self.library.items()]
+        items = self.library.items()
         self.stop()
-        job = Job(query, pictures, lambda: self._open(settings), explain=settings.reasons)
+        job = Job(query, items, lambda: self._open(settings), explain=settings.reasons)
         self.jobs = [*self.jobs, job][-_RANKINGS_KEPT:]
 
     def stop(self) -> None:
@@ -66,16 +77,37 @@ class Desk:
         if self.reranker is not None:
             self.reranker.forget()
 
+    def look_ahead(self, settings: Settings) -> None:
+        """Open the model and let it see new pictures while the person is still typing. Returns at once."""
+        items = self.library.items()
+        wanted = (settings.model, settings.reserve_gib, settings.fit, *(item.key for item in items))
+        idle = self._ahead is None or not self._ahead.is_alive()
+        if items and idle and not self.busy and not self.library.waiting and wanted != self._looked_at:
+            self._looked_at = wanted
+            self._ahead = Thread(target=self._look, args=(items, settings), name="look-ahead", daemon=True)
+            self._ahead.start()
+
+    def _look(self, items: list[Item], settings: Settings) -> None:
+        try:
+            reranker = self._open(settings)
+            for item in items:
+                if self.busy:
+                    return
+                reranker.look(item.source)
+        except LycheeError as error:  # the ranking itself will meet it again, and tell the person
+            logger.warning("Looking ahead ended: %s", error)
+
     def _open(self, settings: Settings) -> Any:
-        """The reranker for these settings, loaded anew only where model, method or reserve changed."""
-        wanted = (settings.model, settings.method, settings.reserve_gib)
-        with self._lock:
+        """The reranker for these settings, loaded anew only where the model or the reserve changed."""
+        wanted = (settings.model, settings.reserve_gib)
+        with self._opening:
             if self._loaded != wanted:
                 self.reranker, self._loaded = None, None  # the old model's memory is free before the new one comes
-                self.reranker = self._load(*wanted)
-                self._loaded = wanted
+                opened = self._load(*wanted)
+                self.automatic_method = opened.method
+                self.reranker, self._loaded = opened, wanted
             reranker = self.reranker
+        reranker.method = self.automatic_method if settings.method == "auto" else settings.method
         reranker.fit = settings.fit
-        if settings.instruction.strip():
-            reranker.instruction = settings.instruction.strip()
+        reranker.instruction = settings.instruction.strip() or DEFAULT_INSTRUCTION
         return reranker

@@ -8,8 +8,7 @@ import streamlit as st
 
 from lychee_rerank.jobs import Job
 from lychee_rerank.results import ImageScore
-from lychee_rerank.ui import output, texts
-from lychee_rerank.ui.desk import Desk
+from lychee_rerank.ui import large, output
 from lychee_rerank.ui.library import Item
 from lychee_rerank.ui.progress import EVERY
 from lychee_rerank.ui.texts import Language, text
@@ -20,13 +19,9 @@ _A_PAGE = 24
 GOOD, FAIR = 8.0, 6.0  # above GOOD green, from FAIR blue, below grey
 
 
-def show(desk: Desk, language: Language) -> None:
+def show(job: Job[Item], language: Language) -> None:
     """Filters, then the cards."""
-    job = desk.job
-    if job is None:
-        return
-    active = job.snapshot().active
-    st.fragment(_show, run_every=EVERY if active else None)(desk, job, language)
+    st.fragment(_show, run_every=EVERY if job.snapshot().active else None)(job, language)
 
 
 def band(score: float) -> str:
@@ -34,13 +29,11 @@ def band(score: float) -> str:
     return "good" if score > GOOD else "fair" if score >= FAIR else "low"
 
 
-def _show(desk: Desk, job: Job, language: Language) -> None:
+def _show(job: Job[Item], language: Language) -> None:
     ranking = list(job.snapshot().ranking)
-    if not ranking:
-        return
-    shown = _filtered(ranking, language)
+    shown = _filtered(job, ranking, language)
     if not shown:
-        st.info(text(language, "nothing_left"))
+        st.caption(text(language, "nothing_left" if ranking else "no_scores_yet"))
         return
     pages = -(-len(shown) // _A_PAGE)
     page = min(st.pagination(pages, key="grid-page"), pages) if pages > 1 else 1
@@ -49,62 +42,41 @@ def _show(desk: Desk, job: Job, language: Language) -> None:
     for start in range(0, len(visible), COLUMNS):
         for column, result in zip(st.columns(COLUMNS), visible[start : start + COLUMNS], strict=False):
             with column:
-                _card(desk, job, result, language)
+                _card(job, result, language)
 
 
-def _filtered(ranking: list[ImageScore], language: Language) -> list[ImageScore]:
-    if len(ranking) <= COLUMNS:
+def _filtered(job: Job[Item], ranking: list[ImageScore], language: Language) -> list[ImageScore]:
+    if len(job.pictures) <= COLUMNS:
         return ranking
-    name, score, top = st.columns([3, 3, 2], vertical_alignment="bottom")
-    wanted = name.text_input(text(language, "filter_name"), key="filter-name").strip().lower()
-    lowest = score.slider(text(language, "filter_score"), 0.0, 10.0, 0.0, 0.5, key="filter-score")
-    first = top.number_input(text(language, "filter_top"), 0, None, 0, key="filter-top")
+    with st.container(key="filters"):
+        name, score, top = st.columns([3, 3, 2], vertical_alignment="bottom", gap="medium")
+        wanted = name.text_input(text(language, "filter_name"), key="filter-name").strip().lower()
+        lowest = score.slider(text(language, "filter_score"), 0.0, 10.0, 0.0, 0.5, "%.1f", key="filter-score")
+        first = top.number_input(text(language, "filter_top"), 0, None, 0, key="filter-top")
     kept = ranking[: int(first)] if first else ranking
     return [result for result in kept if result.score >= lowest and wanted in result.name.lower()]
 
 
-def _card(desk: Desk, job: Job, result: ImageScore, language: Language) -> None:
-    picture = job.pictures[result.index]
-    item = desk.library.get(picture.key)
-    with st.container(key=f"card-{_css_name(picture.key)}"):
-        if item and item.thumbnail:
-            st.image(item.thumbnail, width=WIDTH, alt=result.name)
+def _card(job: Job[Item], result: ImageScore, language: Language) -> None:
+    item = job.pictures[result.index]
+    name = _css_name(item.key)
+    with st.container(key=f"card-{name}"):
+        if item.thumbnail:
+            with st.container(key=f"picture-{name}"):
+                st.image(item.thumbnail, width=WIDTH, alt=result.name)
+                if st.button(text(language, "large"), key=f"large-{name}"):  # lies over the whole picture
+                    large.show(item, result, language)
         else:
-            st.html('<div class="no-picture" role="img" aria-label="-"></div>')
+            st.html('<div class="no-picture"></div>')
         score = f"{result.score:.1f}" if result.problem is None else "–"
         st.html(
             f'<div class="rank {band(result.score)}">Rank {result.rank} | Score: {score}</div>'
             f'<div class="name" title="{escape(result.name)}"><bdi>{escape(result.name)}</bdi></div>'
         )
-        output.show(job, result, _css_name(picture.key), language)
-        if (
-            item
-            and item.thumbnail
-            and st.button(
-                text(language, "large"), key=f"large-{picture.key}", type="tertiary", icon=":material/zoom_in:"
-            )
-        ):
-            _large(item, result, language)
+        output.show(job, result, name, language)
 
 
-def _large(item: Item, result: ImageScore, language: Language) -> None:
-    from lychee_rerank.images import preview
-
-    @st.dialog(text(language, "large"), width="large")
-    def dialog() -> None:
-        enlarged = preview(item.source, edge=1600)
-        if enlarged.thumbnail:
-            st.image(enlarged.thumbnail, alt=item.name)
-        st.text(item.name)
-        width, height = item.dimensions
-        st.caption(text(language, "metadata", width=width, height=height, size=texts.size(item.bytes)))
-        if result.notes:
-            st.caption("；".join(texts.note(language, code) for code in result.notes))
-
-    dialog()
-
-
-def _frame_the_first(job: Job, best: ImageScore) -> None:
+def _frame_the_first(job: Job[Item], best: ImageScore) -> None:
     """Only the style names the first card, so that no card is built anew when another takes the lead."""
     if best.problem is None:
         name = _css_name(job.pictures[best.index].key)

@@ -16,22 +16,15 @@ from lychee_rerank.jobs import Picture
 
 
 @dataclass(frozen=True)
-class Item:
-    """One loaded picture. `key` is its identity by content; `source` its encoded bytes, or its path where it is read
-    in place.
+class Item(Picture):
+    """One loaded picture, read in place where `source` is a path; `dimensions` in pixels, `problem` why it cannot be
+    scored.
     """
 
-    key: str
-    name: str
-    source: bytes | Path
     thumbnail: bytes | None
     dimensions: tuple[int, int]
     bytes: int
     problem: PictureProblem | None
-
-    @property
-    def picture(self) -> Picture:
-        return Picture(self.key, self.name, self.source)
 
 
 class Library:
@@ -77,9 +70,6 @@ class Library:
         with self._lock:
             found = list(self._items.values())
         return natsorted(found, key=lambda item: item.name, alg=ns.IGNORECASE)
-
-    def get(self, key: str) -> Item | None:
-        return self._items.get(key)
 
     def _take(self, name: str, source: bytes | Path, generation: int) -> None:
         seen = preview(source)

@@ -9,10 +9,11 @@ import streamlit as st
 from lychee_rerank.jobs import Job
 from lychee_rerank.results import ImageScore
 from lychee_rerank.ui import texts
+from lychee_rerank.ui.library import Item
 from lychee_rerank.ui.texts import Language, text
 
 
-def show(job: Job, result: ImageScore, name: str, language: Language) -> None:
+def show(job: Job[Item], result: ImageScore, name: str, language: Language) -> None:
     """The folded answer; unfolded from the start where there is no valid score."""
     useless = result.problem is not None or (result.parsed is not None and result.parsed.tier == "default")
     with st.expander(text(language, "output"), expanded=useless, key=f"answer-{job.started}-{name}", on_change="rerun"):

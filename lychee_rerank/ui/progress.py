@@ -13,7 +13,7 @@ from lychee_rerank.ui.desk import Desk
 from lychee_rerank.ui.texts import Language, text
 
 EVERY = 0.7  # seconds between looks at a running job
-_EVENTS_SHOWN = 6
+_EVENTS_SHOWN = 4
 
 
 def show(desk: Desk, language: Language) -> None:
@@ -31,34 +31,36 @@ def _show(desk: Desk, language: Language) -> None:
         st.rerun()
     st.session_state["was-active"] = now.active
     if now.state == "failed" and now.error:
-        st.error(text(language, "failed", reason=texts.reason(language, now.error)))
+        st.error(texts.literal(text(language, "failed", reason=texts.reason(language, now.error))))
     with st.container(key="progress"):
-        st.html(f'<div class="asked">{escape(desk.job.query.text)}</div>')
-        share = now.done / now.total if now.total else 1.0
-        if not now.active:
-            st.progress(share, text=_words(now, language))
-            return
-        bar, stop = st.columns([8, 1], vertical_alignment="center")
-        bar.progress(share, text=_words(now, language))
-        if stop.button(text(language, "stop"), key="stop", width="stretch"):
+        track, stop, events = st.columns([5, 1, 4], vertical_alignment="center", gap="medium")
+        with track:
+            st.html(f'<div class="asked">{escape(desk.job.query.text)}</div>')
+            st.progress(now.done / now.total if now.total else 1.0, text=_words(now, language))
+        if now.active and stop.button(text(language, "stop"), key="stop", width="stretch", disabled=now.stopping):
             desk.stop()
-        _events(now, language)
+            st.rerun(scope="fragment")
+        with events:
+            _events(now, language)
 
 
 def _words(now: Snapshot, language: Language) -> str:
+    if now.active and now.stopping:
+        return text(language, "stopping")
     if now.state == "loading":
         return text(language, "loading")
     if now.state == "explaining":
         return text(language, "explaining", done=now.explained, total=now.total)
     if now.state == "done":
         return text(language, "finished", total=now.total, time=texts.duration(language, now.seconds))
-    if now.state == "stopped":
+    if now.state in ("stopped", "failed"):
         return text(language, "stopped", done=now.done, total=now.total)
     left = "" if now.seconds_left is None else text(language, "left", time=texts.duration(language, now.seconds_left))
     return text(language, "progress", done=now.done, total=now.total) + left
 
 
 def _events(now: Snapshot, language: Language) -> None:
+    """Newest first; the lines keep their place when the ranking is done, so that nothing below them jumps."""
     lines = [line for result in reversed(now.latest) for line in _lines(result, language)][:_EVENTS_SHOWN]
     rows = "".join(f"<div>{escape(line)}</div>" for line in lines)
     st.html(f'<div class="events" role="log" aria-label="{text(language, "events")}">{rows}</div>')

@@ -27,7 +27,6 @@ def show(desk: Desk, spoken: Language) -> Settings:
     """The sidebar; returns what it says."""
     with st.sidebar:
         _language_switch(spoken)
-        st.header(text(spoken, "settings"), anchor=False)
         model = _model(desk, spoken)
         method = st.radio(
             text(spoken, "method"),
@@ -35,10 +34,8 @@ def show(desk: Desk, spoken: Language) -> Settings:
             format_func=lambda name: text(spoken, f"method_{name}"),
             key="method",
         )
-        _fell_back(desk, method, spoken)
-        instruction = st.text_area(text(spoken, "instruction"), DEFAULT_INSTRUCTION, key="instruction")
-        reasons = st.toggle(text(spoken, "reasons"), True, key="reasons")
-        normalize = st.toggle(text(spoken, "normalize"), True, key="normalize")
+        if method == "auto" and desk.automatic_method == "yes_no":
+            st.caption(text(spoken, "method_fell_back"))
         fit: Fit = st.radio(
             text(spoken, "fit"),
             ("crop", "whole"),
@@ -46,9 +43,14 @@ def show(desk: Desk, spoken: Language) -> Settings:
             horizontal=True,
             key="fit",
         )
-        reserve = st.number_input(text(spoken, "reserve"), 0.0, 16.0, 1.2, 0.1, key="reserve")
+        reasons = st.toggle(text(spoken, "reasons"), True, key="reasons")
+        with st.expander(text(spoken, "more_settings"), key="more-settings"):
+            other = st.text_input(text(spoken, "model_other"), key="model-other").strip()
+            instruction = st.text_area(text(spoken, "instruction"), DEFAULT_INSTRUCTION, key="instruction")
+            normalize = st.toggle(text(spoken, "normalize"), True, key="normalize")
+            reserve = st.number_input(text(spoken, "reserve"), 0.0, 16.0, 1.2, 0.1, key="reserve")
         _memory(desk, spoken)
-    return Settings(model, method, instruction, reasons, normalize, fit, float(reserve))
+    return Settings(other or model, method, instruction, reasons, normalize, fit, float(reserve))
 
 
 def _language_switch(spoken: Language) -> None:
@@ -73,25 +75,19 @@ def _model(desk: Desk, spoken: Language) -> str:
     labels = {str(checkpoint.path): _label(checkpoint, spoken) for checkpoint in sound}
     labels |= {"auto": text(spoken, "method_auto"), "demo": text(spoken, "source_demo")}
     picked = st.selectbox(text(spoken, "model"), choices, format_func=lambda choice: labels[choice], key="model")
-    other = st.text_input(text(spoken, "model_other"), key="model-other").strip()
     for checkpoint in (checkpoint for checkpoint in found if checkpoint.problems):
         st.caption(text(spoken, "model_broken", name=checkpoint.name, problems="; ".join(checkpoint.problems)))
     used = desk.reranker.checkpoint if desk.reranker is not None else None
     st.caption(text(spoken, "model_in_use", name=_label(used, spoken)) if used else text(spoken, "model_none"))
-    demo = used.is_demo if used else (other or picked) in ("demo", "auto") and all(entry.is_demo for entry in sound)
+    demo = used.is_demo if used else picked in ("demo", "auto") and all(entry.is_demo for entry in sound)
     if demo:
         st.info(text(spoken, "demo_banner"))
-    return other or picked
+    return picked
 
 
 def _label(checkpoint: Checkpoint, spoken: Language) -> str:
     source = text(spoken, f"source_{checkpoint.source}")
     return source if checkpoint.is_demo else f"{checkpoint.name} ({source})"
-
-
-def _fell_back(desk: Desk, method: str, spoken: Language) -> None:
-    if method == "auto" and desk.reranker is not None and desk.reranker.method == "yes_no":
-        st.caption(text(spoken, "method_fell_back"))
 
 
 def _memory(desk: Desk, spoken: Language) -> None:

@@ -11,7 +11,7 @@ from stand_in import StandIn  # noqa: E402
 from lychee_rerank.ui import run  # noqa: E402
 
 
-def load(model: str, method: str, reserve_gib: float) -> StandIn:
+def load(model: str, reserve_gib: float) -> StandIn:
     return StandIn(delay=float(os.environ.get("LYCHEE_TEST_DELAY", "0")))
 
 

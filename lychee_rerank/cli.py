@@ -9,6 +9,7 @@ import typer
 
 from lychee_rerank.commands.bench import bench
 from lychee_rerank.commands.common import EXIT_CODES
+from lychee_rerank.commands.download import download
 from lychee_rerank.commands.evaluate import evaluate
 from lychee_rerank.commands.page import page
 from lychee_rerank.commands.rank import rank
@@ -35,3 +36,4 @@ app.command("app")(page)
 app.command("rank")(rank)
 app.command("eval")(evaluate)
 app.command("bench")(bench)
+app.command("download")(download)

@@ -132,7 +132,7 @@ def unreachable(host: str, error: Exception) -> str:
 
 def _ask_huggingface(repo: str, endpoint: str | None) -> Listing:
     import httpx2
-    from huggingface_hub import HfApi, constants, hf_hub_url
+    from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented all the same
 
@@ -164,7 +164,7 @@ def _ask_huggingface(repo: str, endpoint: str | None) -> Listing:
         source="huggingface",
         host=host,
         files=tuple(
-            _described(each, hf_hub_url(repo, each[0], revision=commit, endpoint=address), repo, host)
+            _described(each, f"{address}/{repo}/resolve/{commit}/{each[0]}", repo, host)
             for each in files
             if _needed(each[0])
         ),

@@ -1,0 +1,174 @@
+"""A hub on 127.0.0.1 that serves one small model as Hugging Face and as ModelScope do, and fails on demand."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+REPO = "vec-ai/lychee-rerank-mm"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+_CHUNK = 4096
+
+
+class Hub:
+    """What is served, how it fails, and what was asked of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files = {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+        self.files |= {"README.md": b"# A model", "pytorch_model.bin": b"pickle" * 100, "onnx/model.safetensors": b"x"}
+        self.sent: dict[str, bytes] = {}  # other contents than those listed
+        self.listed_sizes: dict[str, int] = {}
+        self.statuses: dict[str, int] = {}  # by file name, or "listing"
+        self.busy: Counter[str] = Counter()  # so many times 503 for a file, before it is served
+        self.error_code = ""
+        self.cuts = 0  # so many large bodies end half-way
+        self.ranges = True
+        self.tells_length = True
+        self.seconds_a_chunk = 0.0
+        self.address = ""
+        self.served: Counter[str] = Counter()  # bytes of each file
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.lock = Lock()
+
+    def size(self, name: str) -> int:
+        return self.listed_sizes.get(name, len(self.files[name]))
+
+    @property
+    def largest(self) -> str:
+        return max(self.files, key=lambda name: len(self.files[name]))
+
+    def huggingface_listing(self) -> dict[str, Any]:
+        return {"id": REPO, "sha": COMMIT, "siblings": [self._sibling(name) for name in self.files]}
+
+    def modelscope_listing(self) -> dict[str, Any]:
+        files = [
+            {"Name": name, "Path": name, "Type": "blob", "Size": self.size(name), "Sha256": sha256(content)}
+            for name, content in self.files.items()
+        ]
+        return {"Code": 200, "Data": {"Files": [{"Name": "onnx", "Path": "onnx", "Type": "tree", "Size": 0}, *files]}}
+
+    def _sibling(self, name: str) -> dict[str, Any]:
+        content = self.files[name]
+        sibling = {"rfilename": name, "size": self.size(name), "blobId": git_sha1(content)}
+        if name.endswith((".safetensors", ".bin")):
+            sibling["lfs"] = {"size": self.size(name), "sha256": sha256(content), "pointerSize": 130}
+        return sibling
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def git_sha1(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+@contextmanager
+def served(hub: Hub) -> Iterator[Hub]:
+    """The hub at `hub.address`."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
+    hub.address = f"http://127.0.0.1:{server.server_port}"
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    hub: Hub
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:  # noqa: N802
+        parts = urlsplit(self.path)
+        path, query = unquote(parts.path), parse_qs(parts.query)
+        self.hub.asked.append((self.path, dict(self.headers)))
+        if path == f"/api/models/{REPO}/revision/main":
+            self._listing(self.hub.huggingface_listing())
+        elif path == f"/api/v1/models/{REPO}/repo/files":
+            self._listing(self.hub.modelscope_listing())
+        elif path.startswith(f"/{REPO}/resolve/{COMMIT}/") and path.endswith(".safetensors"):
+            self._redirect(f"/elsewhere/{path.rpartition('/')[2]}")  # large files lie on another machine
+        elif path.startswith((f"/{REPO}/resolve/{COMMIT}/", "/elsewhere/")):
+            self._file(path.rpartition("/")[2])
+        elif path == f"/api/v1/models/{REPO}/repo":
+            self._file(query["FilePath"][0])
+        else:
+            self._refuse(404, "RepoNotFound")
+
+    def _listing(self, content: dict[str, Any]) -> None:
+        if status := self.hub.statuses.get("listing"):
+            return self._refuse(status, self.hub.error_code)
+        body = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _redirect(self, place: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", place)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _refuse(self, status: int, code: str = "") -> None:
+        self.send_response(status)
+        if code:
+            self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _file(self, name: str) -> None:
+        hub = self.hub
+        if status := hub.statuses.get(name):
+            return self._refuse(status, hub.error_code)
+        with hub.lock:
+            busy = hub.busy[name] > 0
+            hub.busy[name] -= busy
+        if busy:
+            return self._refuse(503)
+        content = hub.sent.get(name, hub.files[name])
+        start = int(self.headers.get("Range", "bytes=0-")[len("bytes=") : -1]) if hub.ranges else 0
+        if start >= len(content) > 0:
+            return self._refuse(416)
+        self._body(name, content[start:], f"bytes {start}-{len(content) - 1}/{len(content)}")
+
+    def _body(self, name: str, body: bytes, content_range: str) -> None:
+        hub = self.hub
+        self.send_response(206 if hub.ranges else 200)
+        if hub.ranges and hub.tells_length:
+            self.send_header("Content-Range", content_range)
+        if hub.tells_length:
+            self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        with hub.lock:
+            cut = hub.cuts > 0 and len(body) > 2 * _CHUNK
+            hub.cuts -= cut
+        self.close_connection = True
+        self._send(name, body[: len(body) // 2] if cut else body)
+
+    def _send(self, name: str, body: bytes) -> None:
+        try:
+            for start in range(0, len(body), _CHUNK):
+                self.wfile.write(body[start : start + _CHUNK])
+                self.hub.served[name] += len(body[start : start + _CHUNK])
+                time.sleep(self.hub.seconds_a_chunk)
+        except ConnectionError:
+            pass  # whoever asked has hung up
+
+    def log_message(self, *_: object) -> None:
+        """Tests say themselves what they want to know."""

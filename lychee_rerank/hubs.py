@@ -37,7 +37,10 @@ _SECONDS_FOR_A_LISTING = 20
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file as its hub describes it: `size` in bytes, `checksum` the SHA-256 in 64 digits or git's SHA-1 in 40."""
+    """One file as its hub describes it: `size` in bytes, `checksum` the SHA-256 in 64 digits or git's SHA-1 in 40.
+
+    ModelScope need not give a checksum; it is empty then.
+    """
 
     name: str
     size: int
@@ -73,7 +76,7 @@ class Listing:
 
     def part(self, file: RemoteFile) -> Path:
         """Where they lie until then; named by content, so that a file that changed is never continued."""
-        return self.store / f"{file.checksum}.incomplete"
+        return self.store / f"{file.checksum or file.name}.incomplete"
 
     def present(self, file: RemoteFile) -> Path | None:
         """Where a file lies already, by its name or by its content."""
@@ -100,7 +103,7 @@ def ask(repo: str, source: Source = "huggingface", endpoint: str | None = None) 
     """
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo, re.ASCII):
         raise InputError(_no_name(repo))
-    if endpoint and not re.match(r"https?://[^/]", endpoint):
+    if endpoint and not _is_address(endpoint):
         raise InputError(f'"{endpoint}" is not the address of a hub; it starts with https://.')
     asked = _ask_modelscope if source == "modelscope" else _ask_huggingface
     listing = asked(repo, endpoint.rstrip("/") if endpoint else None)
@@ -150,9 +153,9 @@ def _ask_huggingface(repo: str, endpoint: str | None) -> Listing:
     except HfHubHTTPError as error:
         code = error.response.headers.get("X-Error-Code", "")
         raise DownloadError(refusal(f'"{repo}"', host, error.response.status_code, code)) from error
-    except httpx2.TransportError as error:
+    except httpx2.RequestError as error:
         raise DownloadError(unreachable(host, error)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DownloadError(_nonsense(repo, host)) from error
     commit = _digits(model.sha, repo, host)
     files = [
@@ -187,10 +190,10 @@ def _ask_modelscope(repo: str, endpoint: str | None) -> Listing:
         if answer.is_error:
             raise DownloadError(refusal(f'"{repo}"', host, answer.status_code))
         entries = [each for each in answer.json()["Data"]["Files"] if each["Type"] == "blob"]
-        files = [(each["Path"], each["Size"], each.get("Sha256")) for each in entries]
-    except httpx2.TransportError as error:
+        files = [(each["Path"], each["Size"], each.get("Sha256") or "") for each in entries]
+    except httpx2.RequestError as error:
         raise DownloadError(unreachable(host, error)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DownloadError(_nonsense(repo, host)) from error
     owner, name = repo.split("/")
     return Listing(
@@ -221,7 +224,7 @@ def _described(said: tuple[Any, Any, Any], url: str, repo: str, host: str) -> Re
     name, size, checksum = said
     if not isinstance(size, int):
         raise DownloadError(_nonsense(repo, host))
-    return RemoteFile(name, size, _digits(checksum, repo, host), url)
+    return RemoteFile(name, size, _digits(checksum, repo, host) if checksum != "" else "", url)
 
 
 def _digits(said: Any, repo: str, host: str) -> str:
@@ -229,6 +232,16 @@ def _digits(said: Any, repo: str, host: str) -> str:
     if not isinstance(said, str) or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", said):
         raise DownloadError(_nonsense(repo, host))
     return said
+
+
+def _is_address(endpoint: str) -> bool:
+    import httpx2
+
+    try:
+        address = httpx2.URL(endpoint)
+    except httpx2.InvalidURL:
+        return False
+    return address.scheme in ("http", "https") and bool(address.host)
 
 
 def _no_name(repo: str) -> str:

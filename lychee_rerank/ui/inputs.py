@@ -77,7 +77,7 @@ def _folder_and_buttons(desk: Desk, language: Language) -> None:
             path = box.text_input(text(language, "folder"), key="folder", placeholder=text(language, "folder_hint"))
             added = add.form_submit_button(text(language, "folder_add"), width="stretch")
         samples = st.button(text(language, "samples"))
-        clear = st.button(text(language, "clear"), disabled=not (desk.jobs or desk.library.items()))
+        clear = st.button(text(language, "clear"))
     if added and path.strip():
         _add_folder(desk, Path(path.strip().strip('"')).expanduser(), language)
     if samples:

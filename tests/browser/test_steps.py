@@ -127,6 +127,42 @@ def test_stop_keeps_what_is_scored(page: Page, tmp_path: Path) -> None:
     assert 0 < page.locator(".rank").count() < 60
 
 
+def test_an_answer_stays_open_while_the_grid_reorders(page: Page, tmp_path: Path) -> None:
+    drop(page, red(tmp_path, *range(100, 120)))
+    ask(page, "红色")
+    first = page.locator('[class*="st-key-card-"]', has_text="红100.png")
+    first.get_by_text("模型输出").click()
+    expect(first.locator(".answer")).to_be_visible()
+    finished(page)
+    expect(page.locator(".name").first).to_have_text("红119.png")
+    expect(page.locator(".name").last).to_have_text("红100.png")
+    expect(first.locator(".answer")).to_be_visible()
+    expect(page.locator(".answer:visible")).to_have_count(1)
+
+
+def test_a_click_on_a_picture_shows_it_large(page: Page, tmp_path: Path) -> None:
+    drop(page, red(tmp_path, 77))
+    ask(page, "红色")
+    finished(page)
+    page.get_by_role("button", name="查看大图").click()
+    expect(page.get_by_role("dialog").get_by_text("400 × 300 像素")).to_be_visible()
+    expect(page.get_by_role("dialog").get_by_role("img", name="红77.png")).to_be_visible()
+
+
+def test_an_older_ranking_is_one_click_away_and_can_be_compared(page: Page, tmp_path: Path) -> None:
+    drop(page, red(tmp_path, 66, 99))
+    for query in ("红色", "无分"):
+        ask(page, query)
+        finished(page)
+        expect(page.locator(".asked")).to_have_text(query)
+    page.get_by_role("tab", name="记录与对照").click()
+    page.get_by_role("button", name="查看", exact=True).click()
+    expect(page.get_by_text(re.compile("^正在回看：.*红色"))).to_be_visible()
+    expect(page.locator(".rank").first).to_have_text("Rank 1 | Score: 3.9")
+    page.get_by_role("button", name="回到最新").click()
+    expect(page.locator(".rank").first).to_have_text("Rank 1 | Score: 0.0")
+
+
 def test_a_reload_and_a_second_tab_find_the_running_ranking(
     context: BrowserContext, page: Page, tmp_path: Path
 ) -> None:
@@ -166,7 +202,8 @@ def test_what_is_taken_away_opens_again(page: Page, tmp_path: Path) -> None:
     drop(page, red(tmp_path, 90, 210))
     ask(page, "红色")
     finished(page)
-    for name, file in (("表格（CSV）", "r.csv"), ("数据（JSON）", "r.json"), ("前 2 名图片（ZIP）", "r.zip")):
+    page.get_by_role("tab", name="导出").click()
+    for name, file in (("下载表格", "r.csv"), ("下载数据", "r.json"), ("下载前 2 名的图片", "r.zip")):
         with page.expect_download() as started:
             page.get_by_role("button", name=name).click()
         started.value.save_as(tmp_path / file)

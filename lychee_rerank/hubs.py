@@ -101,27 +101,35 @@ def ask(repo: str, source: Source = "huggingface", endpoint: str | None = None) 
 
     Raises InputError where the name or the address cannot be one, DownloadError where the hub does not answer well.
     """
+    from huggingface_hub import constants
+
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo, re.ASCII):
         raise InputError(_no_name(repo))
-    if endpoint and not _is_address(endpoint):
-        raise InputError(f'"{endpoint}" is not the address of a hub; it starts with https://.')
-    asked = _ask_modelscope if source == "modelscope" else _ask_huggingface
-    listing = asked(repo, endpoint.rstrip("/") if endpoint else None)
+    if source == "modelscope":
+        asked, usual = _ask_modelscope, os.environ.get("MODELSCOPE_ENDPOINT") or _MODELSCOPE
+    else:
+        asked, usual = _ask_huggingface, constants.ENDPOINT
+    address = (endpoint or usual).rstrip("/")
+    if not _is_address(address):
+        raise InputError(f'"{address}" is not the address of a hub; it starts with https://.')
+    listing = asked(repo, address)
     if not any(file.name.endswith(".safetensors") for file in listing.files):
         raise DownloadError(f'"{repo}" at {listing.host} holds no safetensors weights, the only kind that is loaded.')
     return listing
 
 
-def refusal(what: str, host: str, status: int, code: str = "") -> str:
+def refusal(source: Source, host: str, what: str, status: int, code: str = "") -> str:
     """One sentence for an HTTP status that is not a success. `code` is the hub's own word for it."""
     if status == HTTPStatus.FORBIDDEN or code == "GatedRepo":
+        need = f"gives {what} only to people who accepted its terms: accept them on its page there"
+    elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND):
+        need = f"has no {what}, or it is private: check the name"
+    else:
         return (
-            f"{host} gives {what} only to people who accepted its terms: accept them on its page there, log in "
-            "(`uv run hf auth login`), and try again."
+            f"{host} answered {status} when asked for {what}: try again later, or fetch from a mirror or another hub."
         )
-    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND):
-        return f"{host} has no {what}, or it is private: check the name, or log in first (`uv run hf auth login`)."
-    return f"{host} answered {status} when asked for {what}: try again later, or fetch from a mirror or the other hub."
+    login = ", log in (`uv run hf auth login`)" if source == "huggingface" else ""
+    return f"{host} {need}{login} and try again."
 
 
 def unreachable(host: str, error: Exception) -> str:
@@ -133,13 +141,12 @@ def unreachable(host: str, error: Exception) -> str:
     )
 
 
-def _ask_huggingface(repo: str, endpoint: str | None) -> Listing:
+def _ask_huggingface(repo: str, address: str) -> Listing:
     import httpx2
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented all the same
 
-    address = endpoint or constants.ENDPOINT
     host = urlsplit(address).netloc
     token = None if address == constants.ENDPOINT else False  # never to a mirror that is only tried out
     try:
@@ -152,7 +159,7 @@ def _ask_huggingface(repo: str, endpoint: str | None) -> Listing:
         raise DownloadError("HF_HUB_OFFLINE is set, so nothing is fetched: unset it and try again.") from error
     except HfHubHTTPError as error:
         code = error.response.headers.get("X-Error-Code", "")
-        raise DownloadError(refusal(f'"{repo}"', host, error.response.status_code, code)) from error
+        raise DownloadError(refusal("huggingface", host, f'"{repo}"', error.response.status_code, code)) from error
     except httpx2.RequestError as error:
         raise DownloadError(unreachable(host, error)) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -178,17 +185,16 @@ def _ask_huggingface(repo: str, endpoint: str | None) -> Listing:
     )
 
 
-def _ask_modelscope(repo: str, endpoint: str | None) -> Listing:
+def _ask_modelscope(repo: str, address: str) -> Listing:
     import httpx2
 
-    address = endpoint or os.environ.get("MODELSCOPE_ENDPOINT", "").rstrip("/") or _MODELSCOPE
     host = urlsplit(address).netloc
     base = f"{address}/api/v1/models/{repo}/repo"
     query = {"Revision": "master", "Recursive": "True"}
     try:
         answer = httpx2.get(f"{base}/files", params=query, timeout=_SECONDS_FOR_A_LISTING, follow_redirects=True)
         if answer.is_error:
-            raise DownloadError(refusal(f'"{repo}"', host, answer.status_code))
+            raise DownloadError(refusal("modelscope", host, f'"{repo}"', answer.status_code))
         entries = [each for each in answer.json()["Data"]["Files"] if each["Type"] == "blob"]
         files = [(each["Path"], each["Size"], each.get("Sha256") or "") for each in entries]
     except httpx2.RequestError as error:
@@ -234,14 +240,12 @@ def _digits(said: Any, repo: str, host: str) -> str:
     return said
 
 
-def _is_address(endpoint: str) -> bool:
-    import httpx2
-
+def _is_address(text: str) -> bool:
     try:
-        address = httpx2.URL(endpoint)
-    except httpx2.InvalidURL:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in text
+    except ValueError:
         return False
-    return address.scheme in ("http", "https") and bool(address.host)
 
 
 def _no_name(repo: str) -> str:

@@ -156,7 +156,7 @@ class Transfer:
         if not answer.is_success:
             code = answer.headers.get("X-Error-Code", "")
             what = f'"{self._listing.repo}" ({file.name})'
-            raise DownloadError(refusal(what, self._listing.host, answer.status_code, code))
+            raise DownloadError(refusal(self._listing.source, self._listing.host, what, answer.status_code, code))
         announced = answer.headers.get("Content-Range", answer.headers.get("Content-Length", "")).rpartition("/")[2]
         if announced.isdecimal() and int(announced) != file.size:
             raise _LieError(announced)

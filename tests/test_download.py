@@ -231,7 +231,7 @@ class TestWhatIsRefused:
 
     def test_files_behind_terms_that_were_not_accepted(self, hub: Hub) -> None:
         hub.statuses["config.json"], hub.error_code = 401, "GatedRepo"
-        with pytest.raises(DownloadError, match="accept them on its page there, log in"):
+        with pytest.raises(DownloadError, match="accept them on its page there, log in .* and try again"):
             download(endpoint=hub.address)
 
     @both
@@ -258,7 +258,9 @@ class TestWhatIsRefused:
         with pytest.raises(InputError, match="cannot be a model on a hub"):
             download(repo, endpoint=hub.address)
 
-    @pytest.mark.parametrize("endpoint", ["hf-mirror.com", "ftp://x", "https:///", "https://[", "https://x:99999"])
+    @pytest.mark.parametrize(
+        "endpoint", ["hf-mirror.com", "ftp://x", "https:///", "https://[", "https://x:99999", "https://a b"]
+    )
     def test_an_address_that_cannot_be_one(self, endpoint: str) -> None:
         with pytest.raises(InputError, match="is not the address of a hub"):
             download(endpoint=endpoint)

@@ -1,7 +1,8 @@
 """A vLLM server in the model's place: the same messages, the same scores, many pictures in flight.
 
 `connect` gives a Reranker like any other. A picture travels as the lossless PNG of exactly the pixels that a model
-here would see; yes and no are read from the log-probabilities of their two tokens in one request; answers are written greedily.
+here would see; yes and no are read from the log-probabilities of their two tokens in one request; answers are written
+greedily.
 Nothing but the address given is ever contacted: no redirect and no proxy is followed.
 """
 

@@ -44,6 +44,7 @@ def ends_in_one_line(command: Callable[Arguments, None]) -> Callable[Arguments, 
             format="%(message)s", handlers=[RichHandler(console=messages, show_path=False, show_time=False)]
         )
         logging.getLogger("lychee_rerank").setLevel(logging.INFO)
+        logging.getLogger("urllib3").setLevel(logging.ERROR)  # tells of every try; what counts is told once
         try:
             command(*args, **options)
         except KeyboardInterrupt as stop:
@@ -66,10 +67,21 @@ def _end(sentence: str, code: int) -> None:
 
 
 def open_reranker(
-    model: str, method: MethodChoice, *, fit: Fit, reserve: float, instruction: str | None = None
+    model: str,
+    method: MethodChoice,
+    *,
+    fit: Fit,
+    reserve: float,
+    instruction: str | None = None,
+    server: str | None = None,
+    at_once: int = 32,
 ) -> Reranker:
-    """The reranker that the options ask for. Raises LycheeError."""
+    """The reranker that the options ask for: `model` here, or the one behind `server`. Raises LycheeError."""
+    instruction = instruction or DEFAULT_INSTRUCTION
+    if server:
+        from lychee_rerank.server import connect
+
+        return connect(server, method=method, fit=fit, instruction=instruction, at_once=at_once)
     from lychee_rerank.engine import Reranker
 
-    instruction = instruction or DEFAULT_INSTRUCTION
     return Reranker.from_pretrained(model, method=method, reserve_gib=reserve, fit=fit, instruction=instruction)

@@ -47,6 +47,8 @@ def evaluate(
     json: opt.Json = None,
     plot: Annotated[Path | None, typer.Option(help="Draw the comparison into this .png or .svg file.")] = None,
     model: opt.Model = "auto",
+    server: opt.Server = None,
+    at_once: opt.AtOnce = 32,
     method: opt.Method = "auto",
     fit: opt.FitInto = "crop",
     instruction: opt.Instruction = None,
@@ -62,7 +64,9 @@ def evaluate(
     if plot and plot.suffix not in (".png", ".svg"):
         raise InputError(f"{plot} cannot be drawn: its name must end in .png or .svg.")
     judgements = read_judgements(data)
-    reranker = open_reranker(model, method, fit=fit, reserve=reserve, instruction=instruction)
+    reranker = open_reranker(
+        model, method, fit=fit, reserve=reserve, instruction=instruction, server=server, at_once=at_once
+    )
     settings = _settings(reranker, method)
     measured = {}
     with watched(len(judgements.queries) * len(judgements.files) * len(settings), quiet=quiet) as show:

@@ -30,6 +30,10 @@ Method = Annotated[MethodChoice, Option(help="How to score; auto asks the checkp
 FitInto = Annotated[Fit, Option("--fit", help="crop: the middle square; whole: all of the picture.")]
 Instruction = Annotated[str | None, Option(help="The task sentence that the model reads with method yes_no.")]
 Normalize = Annotated[bool, Option("--normalize/--as-typed", help="Whether the query is normalised.")]
+Server = Annotated[
+    str | None, Option(envvar="LYCHEE_SERVER", help="Score through the vLLM server at this address, not with --model.")
+]
+AtOnce = Annotated[int, Option(min=1, help="Pictures in flight with --server.")]
 Reserve = Annotated[float, Option(min=0, help="GiB of memory to leave free on each GPU.")]
 
 Journal = Annotated[Path, Option(envvar="LYCHEE_JOURNAL", help="Folder in which scores are kept as they come.")]

@@ -28,6 +28,8 @@ def rank(
     copy_to: opt.CopyTo = None,
     link_to: opt.LinkTo = None,
     model: opt.Model = "auto",
+    server: opt.Server = None,
+    at_once: opt.AtOnce = 32,
     method: opt.Method = "auto",
     fit: opt.FitInto = "crop",
     instruction: opt.Instruction = None,
@@ -47,7 +49,9 @@ def rank(
     texts = queries_in(queries) if queries else [query]
     files = pictures_named([query, *(paths or [])] if queries else paths or [])
     asked = [normalize_query(text) if normalize else as_typed(text) for text in texts]
-    reranker = open_reranker(model, method, fit=fit, reserve=reserve, instruction=instruction)
+    reranker = open_reranker(
+        model, method, fit=fit, reserve=reserve, instruction=instruction, server=server, at_once=at_once
+    )
     forget_old(journal)
     journals = [journal_for(reranker, each, journal) for each in asked]
     with Rankings(reranker, asked, files, journals, fresh=fresh) as rankings:

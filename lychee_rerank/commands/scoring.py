@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lychee_rerank.checkpoints import Checkpoint
 from lychee_rerank.query import Query
 from lychee_rerank.results import ImageScore, rank
 from lychee_rerank.resume import Journal, Picture, checkpoint_key, file_key, journal_path, score_rest
@@ -33,8 +34,15 @@ JOURNALS = Path(typer.get_app_dir("lychee-rerank")) / "journal"
 
 def journal_for(reranker: Reranker, query: Query, folder: Path) -> Path:
     """The name tells everything that can change a score: the prompt (query and instruction in it), fit and weights."""
-    prompt, weights = reranker.prompt_text(query), checkpoint_key(reranker.checkpoint.path)
+    prompt, weights = reranker.prompt_text(query), _weights(reranker.checkpoint)
     return journal_path(folder, prompt=prompt, method=reranker.method, fit=reranker.fit, weights=weights)
+
+
+def _weights(checkpoint: Checkpoint) -> str:
+    """Of a server nobody sees the weights: its address and the model's name stand for them."""
+    if checkpoint.source == "server":
+        return f"{checkpoint.path.as_posix()} {checkpoint.name}"
+    return checkpoint_key(checkpoint.path)
 
 
 class Rankings:

@@ -125,9 +125,7 @@ def refusal(source: Source, host: str, what: str, status: int, code: str = "") -
     elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND):
         need = f"has no {what}, or it is private: check the name"
     else:
-        return (
-            f"{host} answered {status} when asked for {what}: try again later, or fetch from a mirror or elsewhere."
-        )
+        return f"{host} answered {status} when asked for {what}: try again later, or fetch from a mirror or elsewhere."
     login = ", log in (`uv run hf auth login`)" if source == "huggingface" else ""
     return f"{host} {need}{login} and try again."
 

@@ -80,7 +80,10 @@ def _frame_the_first(job: Job[Item], best: ImageScore) -> None:
     """Only the style names the first card, so that no card is built anew when another takes the lead."""
     if best.problem is None:
         name = _css_name(job.pictures[best.index].key)
-        st.html(f"<style>.st-key-card-{name} [data-testid='stImage'] img {{ border: 3px solid #4CAF50; }}</style>")
+        st.html(
+            f"<style>.st-key-card-{name} [data-testid='stImage'] img"
+            " { border: 3px solid #4CAF50; box-sizing: content-box; max-width: calc(100% - 6px); }</style>"
+        )
 
 
 def _css_name(key: str) -> str:

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,55 +11,16 @@ from pathlib import Path
 import pytest
 from pictures import encoded
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from serving import ROOT, serving
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
-ROOT = Path(__file__).parent.parent.parent
 HOSTILE = ("<b>*bold*</b> :smile: $x$.png", "猫🐱.png", "\u202egnp.exe.png", "x" * 180 + ".png")
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no Chromium at /usr/bin/chromium"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
-]
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "tests" / "ui" / "stand_in_app.py")]
-    server = subprocess.Popen(
-        [*command, "--server.headless", "true", "--server.port", str(port)],
-        cwd=ROOT,
-        env={**os.environ, "LYCHEE_TEST_DELAY": "0.15"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    yield _answering(f"http://127.0.0.1:{port}")
-    server.terminate()
-    server.wait()
-
-
-def _answering(address: str) -> str:
-    for _ in range(150):
-        try:
-            with urllib.request.urlopen(f"{address}/_stcore/health"):
-                return address
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail("the page never answered")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield opened
-        opened.close()
+    with serving(ROOT / "tests" / "ui" / "stand_in_app.py", LYCHEE_TEST_DELAY="0.15") as address:
+        yield address
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock, Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lychee_rerank.errors import LycheeError
 from lychee_rerank.images import Fit
@@ -16,6 +16,9 @@ from lychee_rerank.jobs import Job
 from lychee_rerank.prompts import DEFAULT_INSTRUCTION
 from lychee_rerank.query import as_typed, normalize_query
 from lychee_rerank.ui.library import Item, Library
+
+if TYPE_CHECKING:
+    from lychee_rerank.download import Download
 
 logger = logging.getLogger(__name__)
 _RANKINGS_KEPT = 12
@@ -42,8 +45,9 @@ class Desk:
         self.jobs: list[Job[Item]] = []
         self.reranker: Any = None
         self.automatic_method = ""
+        self.download: Download | None = None
         self._load = load
-        self._loaded: tuple[str, float] | None = None
+        self._loaded: tuple[object, ...] = ()
         self._opening = Lock()
         self._ahead: Thread | None = None
         self._looked_at: tuple[object, ...] = ()
@@ -98,12 +102,12 @@ class Desk:
             logger.warning("Looking ahead ended: %s", error)
 
     def _open(self, settings: Settings) -> Any:
-        """The reranker for these settings, loaded anew only where the model or the reserve changed."""
-        wanted = (settings.model, settings.reserve_gib)
+        """The reranker for these settings, loaded anew where model or reserve changed, or weights were fetched."""
+        wanted = (settings.model, settings.reserve_gib, self.download and self.download.snapshot().checkpoint)
         with self._opening:
             if self._loaded != wanted:
-                self.reranker, self._loaded = None, None  # the old model's memory is free before the new one comes
-                opened = self._load(*wanted)
+                self.reranker, self._loaded = None, ()  # the old model's memory is free before the new one comes
+                opened = self._load(settings.model, settings.reserve_gib)
                 self.automatic_method = opened.method
                 self.reranker, self._loaded = opened, wanted
             reranker = self.reranker

@@ -10,7 +10,7 @@ from lychee_rerank.checkpoints import Checkpoint, list_checkpoints
 from lychee_rerank.images import Fit
 from lychee_rerank.memory import usage
 from lychee_rerank.prompts import DEFAULT_INSTRUCTION
-from lychee_rerank.ui import texts
+from lychee_rerank.ui import texts, weights
 from lychee_rerank.ui.desk import Desk, Settings
 from lychee_rerank.ui.texts import Language, text
 
@@ -82,6 +82,8 @@ def _model(desk: Desk, spoken: Language) -> str:
     demo = used.is_demo if used else picked in ("demo", "auto") and all(entry.is_demo for entry in sound)
     if demo:
         st.info(text(spoken, "demo_banner"))
+    if demo or desk.download:
+        weights.show(desk, spoken)
     return picked
 
 

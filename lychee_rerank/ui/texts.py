@@ -154,10 +154,24 @@ _TEXTS: dict[str, tuple[str, str]] = {
     "whole_on": ("全部在 {device}", "All of it on {device}"),
     "partly_slow": ("一部分在内存或硬盘上运行，会慢很多", "What runs from CPU memory or disk is much slower"),
     "demo_banner": (
-        "现在用的是内置演示模型：它认识图标和颜色，不认识照片。要排真实照片，请先下载正式权重（16.6 GB，需要约 18 GB 显存）："
-        "在项目文件夹里运行 `uv run hf download vec-ai/lychee-rerank-mm`，再重新打开本页。",
-        "The built-in demo model is in use: it knows pictograms and colours, not photographs. For real photos fetch the real weights "
-        "(16.6 GB, about 18 GB of VRAM): run `uv run hf download vec-ai/lychee-rerank-mm` in the project folder, then open this page again.",
+        "现在用的是内置演示模型：它认识图标、颜色和背景，不认识照片。要排真实照片，请在下面下载正式权重。",
+        "The built-in demo model is in use: it knows pictograms, colours and backgrounds, not photographs. "
+        "For real photos, fetch the real weights below.",
+    ),
+    "weights": ("下载正式权重", "Get the real weights"),
+    "weights_size": (
+        "vec-ai/lychee-rerank-mm，16.6 GB；显卡需要约 18 GB 显存，不够时一部分在内存里运行，会慢很多。",
+        "vec-ai/lychee-rerank-mm, 16.6 GB; a GPU with about 18 GB runs it whole, with less it is much slower.",
+    ),
+    "weights_from": ("从哪里下载", "From"),
+    "weights_mirror": ("镜像网址（可不填）", "Mirror address (optional)"),
+    "weights_start": ("开始下载", "Download"),
+    "weights_asking": ("正在查询文件……", "Asking what there is ..."),
+    "weights_checking": ("正在校验……", "Checking ..."),
+    "weights_left": ("约剩 {time}", "about {time} left"),
+    "weights_done": (
+        "下载完成，已校验。在上面选择“自动”，下一次排序就会用它。",
+        "Fetched and checked. Choose Automatic above: the next ranking uses it.",
     ),
     "note_exif_rotated": ("EXIF旋转已校正", "turned upright by EXIF"),
     "note_alpha_flattened": ("透明背景已填白", "transparency laid on white"),

@@ -28,7 +28,8 @@ from urllib3.exceptions import (
 from lychee_rerank.errors import InputError, ServerError
 
 _OVERLOADED = frozenset({429, 500, 502, 503, 504})
-_TRIES_AGAIN = 4  # after 0, 1, 2 and 4 seconds, each up to half a second more
+_TRIES_AGAIN = 4
+_PAUSE = 0.5  # seconds, doubled with every try (0, 1, 2, 4), and at random up to so much more
 _REST = 30.0
 _MISSES_TOO_MANY = 8
 _QUICK = urllib3.Timeout(5.0)
@@ -50,8 +51,8 @@ class Connection:
             total=_TRIES_AGAIN,
             status_forcelist=_OVERLOADED,
             allowed_methods=None,
-            backoff_factor=0.5,
-            backoff_jitter=0.5,
+            backoff_factor=_PAUSE,
+            backoff_jitter=_PAUSE,
             raise_on_status=False,
             retry_after_max=30,
         )

@@ -26,9 +26,9 @@ from vllm_on_cpu import prepare, serving
 from lychee_rerank.checkpoints import DEMO_FOLDER
 from lychee_rerank.engine import Reranker
 from lychee_rerank.errors import ServerError
-from lychee_rerank.images import find_pictures
+from lychee_rerank.images import find_pictures, load_image
 from lychee_rerank.results import ImageScore, Method, rank
-from lychee_rerank.server import ServerReranker, connect
+from lychee_rerank.server import Server, ServerReranker, connect
 
 SAMPLES = DEMO_FOLDER.parent / "samples"
 RECORDED = Path(__file__).parent.parent / "tests" / "recorded_server"
@@ -106,7 +106,7 @@ def _record(here: Reranker, there: ServerReranker) -> None:
     exchanges: list[dict[str, Any]] = []
     connection = there.server._connection
     connection._http.request = _listening(connection._http.request, exchanges)  # type: ignore[method-assign]
-    there = ServerReranker(type(there.server)(connection), at_once=1)
+    there = ServerReranker(Server(connection), at_once=1)
     scores = []
     for method in METHODS:
         here.method = there.method = method
@@ -118,18 +118,13 @@ def _record(here: Reranker, there: ServerReranker) -> None:
             expected = [{"name": each.name, "score": each.score, "answer": each.answer} for each in ours]
             scores.append({"method": method, "query": query, "results": expected, "explained": whole.answer})
     try:
-        there.server.yes_no([{"role": "user", "content": [{"type": "text", "text": "long " * 3000}]}], _any(pictures))
+        too_long = [{"role": "user", "content": [{"type": "text", "text": "long " * 2000}]}]
+        there.server.yes_no(too_long, load_image(pictures[0]))
     except ServerError as error:
         print(f"recorded as well: {error}")
     once = {json.dumps([each["path"], each["body"]]): each for each in exchanges}
-    _write("exchanges.json", list(once.values()))
-    _write("scores.json", scores)
-
-
-def _any(pictures: list[Path]) -> Any:
-    from lychee_rerank import load_image
-
-    return load_image(pictures[0])
+    _write("exchanges.jsonl", list(once.values()))
+    _write("scores.jsonl", scores)
 
 
 def _small(picture: Path) -> Path:
@@ -162,9 +157,9 @@ def described(body: Any) -> Any:
     return [described(value) for value in body] if isinstance(body, list) else body
 
 
-def _write(name: str, value: object) -> None:
-    text = json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True)
-    (RECORDED / name).write_text(text + "\n", encoding="utf-8", newline="\n")
+def _write(name: str, entries: list[dict[str, Any]]) -> None:
+    lines = (json.dumps(each, ensure_ascii=False) + "\n" for each in entries)
+    (RECORDED / name).write_text("".join(lines), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

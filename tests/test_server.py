@@ -17,9 +17,11 @@ import pytest
 from fake_vllm import Answer, FakeVllm, sent_pictures, served
 from pictures import encoded
 from PIL import Image, ImageChops
+from typer.testing import CliRunner, Result
 
 from lychee_rerank import connection
 from lychee_rerank.checkpoints import DEMO_FOLDER
+from lychee_rerank.cli import app
 from lychee_rerank.commands.scoring import journal_for
 from lychee_rerank.engine import Reranker
 from lychee_rerank.errors import ServerError
@@ -287,6 +289,49 @@ def test_journals_are_kept_apart_by_server_and_query(vllm: FakeVllm, tmp_path: P
     }
     assert len(names) == 4
     assert journal_for(reranker, normalize_query("red"), tmp_path) in names
+
+
+# Through the command line ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LYCHEE_JOURNAL", str(tmp_path / "journal"))
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    for amount in range(10, 50):
+        (folder / f"{amount}.png").write_bytes(red(amount))
+    return folder
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["rank", "red", "--method", "yes_no", "--quiet", *map(str, arguments)])
+
+
+def test_a_run_that_lost_its_server_goes_on_where_it_stopped(vllm: FakeVllm, shop: Path, tmp_path: Path) -> None:
+    left = count(16, -1)  # a plain picture first, then 15 of the shop's
+    vllm.before = lambda body: None if next(left) > 0 else Answer(0)
+    stopped = run(shop, "--server", vllm.url, "--at-once", "1")
+    assert stopped.exit_code == 1
+    assert "25 of 40 could not be scored" in stopped.stderr
+    assert stopped.stderr.splitlines()[-1].startswith(f"The server at {vllm.url} broke the connection")
+    vllm.before, vllm.chats = lambda body: None, []
+    finished = run(shop, "--server", vllm.url, "--json", tmp_path / "all.json")
+    assert finished.exit_code == 0
+    assert len(vllm.chats) == 1 + 25
+    ranking = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))["results"]
+    assert [Path(result["name"]).stem for result in ranking] == [str(amount) for amount in range(49, 9, -1)]
+
+
+def test_nobody_at_the_address_ends_in_one_line(shop: Path) -> None:
+    with served(FakeVllm().answer) as url:
+        pass
+    result = run(shop, "--server", url)
+    assert (result.exit_code, result.stderr) == (1, f"The server at {url} cannot be reached.\n")
+
+
+def test_what_is_no_address_is_the_command_lines_fault(shop: Path) -> None:
+    assert run(shop, "--server", "gpu-box").exit_code == 2
 
 
 # A real vLLM ----------------------------------------------------------------------------------------------------------

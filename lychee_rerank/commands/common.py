@@ -85,3 +85,11 @@ def open_reranker(
     from lychee_rerank.engine import Reranker
 
     return Reranker.from_pretrained(model, method=method, reserve_gib=reserve, fit=fit, instruction=instruction)
+
+
+def still_there(reranker: Reranker) -> None:
+    """Raises ServerError where the reranker scores through a server that went away meanwhile."""
+    from lychee_rerank.server import ServerReranker
+
+    if isinstance(reranker, ServerReranker):
+        reranker.server.check()

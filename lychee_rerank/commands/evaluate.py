@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lychee_rerank.commands import options as opt
-from lychee_rerank.commands.common import ends_in_one_line, open_reranker
+from lychee_rerank.commands.common import ends_in_one_line, open_reranker, still_there
 from lychee_rerank.commands.outputs import check_writable, whole_file
 from lychee_rerank.commands.scoring import JOURNALS, Rankings, journal_for
 from lychee_rerank.commands.watching import watched
@@ -73,6 +73,7 @@ def evaluate(
         for setting in settings:
             reranker.method = setting.method
             rankings = _rankings(reranker, judgements, setting, journal, show)
+            still_there(reranker)
             measured[setting] = measure(judgements, rankings)
     if json:
         _write_json(json, judgements, measured, model=reranker.checkpoint.name)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lychee_rerank.commands import options as opt
 from lychee_rerank.commands import outputs as out
-from lychee_rerank.commands.common import NothingScoredError, ends_in_one_line, messages, open_reranker
+from lychee_rerank.commands.common import NothingScoredError, ends_in_one_line, messages, open_reranker, still_there
 from lychee_rerank.commands.scoring import JOURNALS, Rankings, journal_for
 from lychee_rerank.commands.sources import pictures_named, queries_in
 from lychee_rerank.commands.watching import show_table, watched
@@ -57,6 +57,7 @@ def rank(
     with Rankings(reranker, asked, files, journals, fresh=fresh) as rankings:
         _score(rankings, asked, len(files) * len(asked), jsonl, quiet=quiet)
         _write(rankings, asked, outputs, model=reranker.checkpoint.name, many=queries is not None)
+    still_there(reranker)
 
 
 def _score(rankings: Rankings, queries: Sequence[Query], total: int, jsonl: Path | None, *, quiet: bool) -> None:
@@ -74,7 +75,8 @@ def _score(rankings: Rankings, queries: Sequence[Query], total: int, jsonl: Path
     if scored == 0:
         raise NothingScoredError(f"None of the pictures could be scored, the first because: {problem}")
     if scored < total:
-        messages.print(f"{total - scored} of {total} could not be scored; they rank last, with the reason.")
+        left = f"{total - scored} of {total} could not be scored"
+        messages.print(f"{left}; they rank last, with the reason, and are tried again next time.")
 
 
 def _write(rankings: Rankings, queries: Sequence[Query], outputs: out.Outputs, *, model: str, many: bool) -> None:

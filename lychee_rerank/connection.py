@@ -80,7 +80,7 @@ class Connection:
                     self._gone, self._misses = "", 0
                     return
                 self._rested = time.monotonic() + _REST
-        raise self._error(f"{self._gone} before, so it was not asked again")
+        raise self._error(f"{self._gone}; it is not asked again for now")
 
     def _asked(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         self.check()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FAILED, BAD_INPUT, NOTHING_SCORED, STOPPED = 1, 2, 3, 130
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 the model, the weights or a file failed; 2 the command line cannot be used "
+    "Exit codes: 0 done; 1 the model, the server, the weights or a file failed; 2 the command line cannot be used "
     "(unknown option, no such file, empty query, no picture); 3 none of the pictures could be scored; "
     "130 stopped by Ctrl-C."
 )

@@ -1,9 +1,8 @@
 """What the model answered -> ParsedScore. Reads like a careful person: explicit scores first, then any number, else
 nothing.
 
-The answer is first made plain (full-width characters as ASCII, marks of emphasis as spaces) without changing its
-length, so that places in it stay places in the answer. Every pattern is tried once for each number on a short stretch
-beside it, so time grows with the length.
+The answer is made plain, with words for numbers as digits (number_words.py); statements of scale are taken out and
+remembered; then every number is judged by a short stretch of text on either side, so time grows with the length.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from lychee_rerank.number_words import spoken_scores
+from lychee_rerank.number_words import PlacedText, plain_text
 
 Tier = Literal["primary", "fallback", "default"]
 
@@ -30,86 +29,127 @@ class ParsedScore:
 
 
 NO_SCORE = ParsedScore(0.0, "default", None)
-_BEFORE, _AFTER = 64, 40  # characters beside a number that may say what it is
 
-_PLAIN: dict[int, int | str] = {full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)}  # full-width forms of ASCII
-_PLAIN.update({ord(mark): plain for mark, plain in zip("　～〜—–−「」【】“”⁄", ' ~~---""[]""/', strict=True)})
-_PLAIN.update({ord("，"): "，", **{ord(mark): " " for mark in "＊*`_#$\\\t\r"}})  # a Chinese comma is no decimal comma
+_TOTAL, _LABELLED, _WITH_UNIT, _POSSIBLE, _UNLIKELY, _NEVER = 5, 4, 3, 2, 1, 0  # how much a number is a score
+_BEFORE, _BEHIND = 64, 48  # characters beside a number that may say what it is
 
-_NUMBER = re.compile(r"(?<![\d.])\d+(?:\.\d+)*(?:,\d{1,2}(?![\d,]))?(?:。\d+(?=\s*分))?")
-_UNIT = r"分(?![钟之别辨布明割析米贝类开为享]|数)"
-_SCALE_STATEMENTS = re.compile(
+_FEN = r"分(?!之(?!间)|[钟别辨布明割析米贝类开为享数制袖裤糖硬])"  # 分 as points, not 分钟, 分别, 分辨率, 七分袖
+_TO = r"\s?(?:-|~|到|至|\bto\b|\band\b)\s?"
+_ANCHOR = r"\s?分?\s?(?:表示|代表|意味着|指|为|是|[=:]|\bmeans?\b|\bbeing\b|\bis\b)"  # 0分表示不相关
+_SCALE = re.compile(
     rf"""
-      (?:满分|最高分?|上限|总分共)\s{{0,4}}(?:为|是|:|=|共)?\s{{0,4}}(?P<full>\d{{1,4}})\s{{0,4}}分?
-    | (?P<system>\d{{1,3}})\s{{0,4}}分制
-    | (?<![\d.])[01]\s{{0,4}}(?:{_UNIT})?\s{{0,4}}(?:-|~|到|至|to)\s{{0,4}}(?P<to>5|10|100)(?![\d.])\s{{0,4}}(?:分|points?)?
-    | \bout\s{{1,4}}of\s{{1,4}}(?P<out>\d{{1,3}})
-    | \b(?:max(?:imum)?|highest)(?:\s{{1,4}}(?:score|possible|is|of))*\s{{0,4}}[:=]?\s{{0,4}}(?P<max>\d{{1,3}})
-    | (?P<hundred>百分制) | (?P<ten>十分制) | (?P<five>五分制)
+      (?:满分|最[高低]分?|上限|full\smarks?)\s?[为是:=共]?\s?\d{{1,3}}\s?分?
+    | \d{{1,3}}\s?[分点][为是]?(?:满[分点]|最高) | \d{{1,3}}\s?分制 | \d{{1,3}}[-\s](?:point|star)\s(?:scale|system)
+    | [从在]?(?<!\d)(?:5|10|100)分[中里]
+    | 总分[为是共]?\s?(?:10|100)\s?分?(?=\s?[,，。;]\s?[^\d,，。]{{0,8}}[得给打评])
+    | \b(?:max(?:imum)?|highest)(?:\s(?:score|possible|rating|is|of))*["\s:=]*\d{{1,3}}
+    | (?<![\d分?]\s)(?<!points\s)(?<!point\s)(?<!stars\s)(?<!marks\s)\bout\sof\s(?:a\spossible\s)?(?:5|10|20|50|100)\b
+    | (?<![\d分]\s)(?<![\d分])(?<!points)(?<!stars)/\s?(?:5|10|100)(?!\d|[./-]\d)
+    # 0 to 10, and others where a word, a bracket or 分 says that it is a scale
+    | (?:\bfrom\s)?(?<![\d.])[01]\s?分?{_TO}(?:10(?!\d|\.\d)\s?(?:分|points?)?|(?:5|100)\s?(?:分|points?))(?:的?范围|之间)?[内中]?
+    | (?:\b(?:on|from|in|using)\s)?(?:\b(?:a|the)\s)?(?:\b(?:scale|range)|(?:[评得打]分|分[数值])?范围|(?<=[(\[])|[从在])
+      [^\w\n]?\s?(?:of|from|is|[为是])?\s?[01]\s?分?{_TO}(?:1|5|10|100)(?!\d|\.\d)\s?[分%]?(?:的?范围|之间)?[内中]?
+    | [\[(]\s?[01]\s?,\s?(?:1|5|10|100)\s?[\])]
+    | \b(?:0|1|10|100){_ANCHOR}(?:[^\d。\n]{{1,40}}(?<!\d)\d{{1,3}}{_ANCHOR}){{1,9}}
     """,
     re.VERBOSE,
 )
+_SUM = re.compile(r"\(?(?<![\d.])\d[^\n。;:=,，]{0,60}[-+*/×÷][^\n。;:=,，]{0,60}=\s?(?=\d)")  # 3+3+2=8 scores 8
+_FULL_MARKS = re.compile(r"(?<![不是离近差非到])满分|(?<!not\s)(?<!not\sa\s)\b(?:full\smarks|perfect\sscore)\b")
 
-_HAS_NUMBER = re.compile(r"(?:[\d分)]|points?|stars?)\s*$")
-_LABELS = (
-    r"(?:得\s?分|评\s?分|打\s?分|分\s?数|总\s?分|分\s?值|给\s?分|总评|匹配度|匹配程度|匹配分|相关度|相关性|相关程度|契合度|符合度|符合程度|"
-    r"吻合度|相似度|关联度|贴合度|score|scores|scored|scoring|rating|rated|grade|graded|mark|relevance|relevancy|similarity|"
-    r"match|points?|boxed|答案|评价|分)(?!标准|规则|依据|理由|细则|维度|项|点)"
+_NUMBER = re.compile(
+    r"(?<![\d.])\d+(?:\.\d+)+"  # 8.6, and 8.6.2
+    r"|(?<![\d.])\d{1,3}(?:,\d{3})+(?!\d)"  # 1,024
+    r"|\d+(?:,\d{1,2}(?![\d,]))?"  # 8, and 8,6
+    r"|(?<![\w.])\.\d+"  # .5
 )
-_TOTAL = re.compile(
-    r"(?:总分|总得分|总评分?|总体|总计|合计|综合|整体|最终|最后|overall|total|final|average|平均|in\s+all)[^\d。\n;；]{0,24}$"
-)
-_JOIN = r"(?:[\s:=\"'\[\](){}<>|/~→-]|是|为|约|大约|大概|应为|可以?|评为|达到?|给出?|打|到|的|共|在|判定|is|of|was|be|are|would|should|at|as|an?|it|this|about|around|approximately|value|level|image|picture|the)"
-_LABELLED = re.compile(rf"(?P<label>{_LABELS}){_JOIN}{{0,24}}$")
-_ASKED = re.compile(
-    r"(?:\b(?:rate|rates|give|gives|gave|giving|deserves?|assign|assigns|assigned|award|awarded|earns?|gets?|receives?|solid)\b"
-    r"[^.\d;:!?\n]{0,40}|(?:打|给|评|得|获得|评为|给出|打出)(?:了|个|它|出|到|上|这张图片?|该图片?|该图|图片)?\s*)$"
-)
-_CHANGES = re.compile(
-    r"(?:扣|扣除|减|减去|加|加上|少|差|多|高出|低|deduct\w*|minus|los[et]|losing|subtract\w*|plus|bonus|by)\s*(?:了|去|掉|of)?\s*$"
-)
-_PART = re.compile(r"(?:[\u4e00-\u9fff]{2,}|[a-z]{3,})\s*(?:得|评|打)?[:\s]?\s*$")
-_ANSWER_WORDS = re.compile(
-    r"(?:我|给|打|评|得|为|是|约|共|的|个|it|this|image|picture|answer|about|around|an?|is|so|therefore|solid)\s*[:]?\s*$"
+_RANGE = re.compile(
+    rf"\s?(?:{_FEN})?\s?(?:-|~|[到至或和与]|\b(?:to|and|or)\b)\s?(\d{{1,2}}(?:\.\d+)?)(?![\d.]*\d|\s?[月日号年:])"
 )
 _OUT_OF = re.compile(
-    rf"\s*(?:{_UNIT}|points?|stars?|marks?)?\s*(?:/|\bout\s+of\b|\bof\b(?=\s*\d+\s*(?:points|stars)?\b))\s*(?:the\s+)?(?:a\s+)?(?:possible\s+)?(\d{{1,4}})(?![\d.]*\d)"
+    rf"\s?(?:{_FEN}|points?|stars?|marks?|pts)?\s?(?:/|\bout\sof\b|\bof\b)\s?(?:the\s)?(?:a\spossible\s)?"
+    r"(\d{1,4}(?:\.0+)?)(?![.,]?\d|/|[a-z])(?:\sstars?)?"
 )
-_UNIT_BEHIND = re.compile(rf"\s*(?:{_UNIT}|points?\b|pts?\b|星)")
-_PERCENT = re.compile(r"\s*%")
-_PERCENT_MEANS = re.compile(r"\s*%\s*(?:的)?\s*(?:match|relevan|similar|匹配|相关|符合|吻合|契合|相似)")
-_RANGE = re.compile(
-    rf"\s*(?:{_UNIT})?\s*(?:-|~|到|至|\bto\b|\band\b|或)\s*(\d{{1,2}}(?:\.\d+)?)(?![\d.]*\d)(?!\s*(?:月|日|号|年))"
+
+# What stands before a number: a label with only joining words between them, a total's name, or a verb of scoring.
+_LABEL = re.compile(
+    r"""
+    (?:得\s?分|评\s?[分价级]|打\s?分|给分|分\s?[数值]|总\s?[分评]|点数|匹配分
+      |(?:相关|匹配|相似|符合|契合|吻合|贴合|关[联连]|一致)(?:性|程?度|指数)
+      |score[sd]?|scoring|(?<![a-z])(?:rating|rated?|graded?|marks?)|relevanc[ey]|similarity|boxed
+      |(?:\bmatch|\bpoints?|答案|结果|\banswer|\bresult)(?=\W?\s?[:={])
+    )(?!标准|规则|依据|理由|原因|说明|细则|维度|项|点)(?:\s?\([^()]{0,40}\))?
+    (?:[\s:="'\[\](){}<>|/~→+-]
+      |是|大?[约概]|应该?|可以?|[评定]?为|高?达到?|给?出|打|的|共|在|判|值|如下|结果
+      |\b(?:is|was|be|are|of|for|from|at|as|on|an?|it|this|that|the|to|given?|would|should|i|my|about|around
+          |approximately|roughly|value|scale|level|image|picture|photo|here|follows)\b
+    ){0,40}$
+    """,
+    re.VERBOSE,
 )
-_COUNTED = re.compile(r"\s*(?:只|个|张|条|位|人|名|辆|件|朵|棵|颗|头|匹|双|种|年|月|日|号|点钟|px|cm|mm|k\b|x\s*\d|×)")
-_FULL_MARKS = re.compile(r"(?:给|打|得|获得|可得|应得|拿)(?:了|个|到|出)?\s*(满分)(?![\d\s为是:=]*\d)")
+_TOTAL_NAME = re.compile(
+    r"(?:总[得评]?分|总[体评计]|合计|综合|整体|最[终后]|平均分?|共计?|\b(?:overall|total|final|finally|average)\b)"
+    r"(?P<rest>[^\d。\n;!?]{0,24})$"
+)
+_ASKED = re.compile(
+    r"(?:\b(?:rate[sd]?|gives?|gave|giving|deserves?|assign(?:s|ed)?|award(?:s|ed)?|earns?|gets|receives?|solid|perfect)\b"
+    r"[^.\d;:!?\n]{0,40}|(?:打|给|评|得|值|评为)(?:[了个它出到上为予]|这张图片?|该图片?)*\s?|\bbetween\s|介于)$"
+)
+_PART = re.compile(
+    r"(?:主体|背景|构图|色彩|颜色|光线|细节|清晰度|场景|置信度|质量|画质|店铺|商品|用户|初步|基础|subject|background"
+    r"|composition|colou?r|lighting|detail|clarity|quality|aesthetics?|confidence|user|store|initial)\s?$"
+)
+_TAKEN_BACK = re.compile(
+    r"(?:扣除?|减去?|加上?|(?<!至)少|(?<!不)差|不是|并非|\bnot"
+    r"|\b(?:deduct\w*|minus|los[et]s?|losing|subtract\w*|plus|bonus|off|by))\s?[了去掉]?$"
+)
+_SIGN_OR_SLASH = re.compile(r"(?<![\w)\-])-\Z|负\Z|/\s?\Z")
+_ODD_BEFORE = re.compile(
+    r"(?:第|图|[¥€£x×]|\bno\.|\b(?:step|figure|fig\.?|image|level|version|page))\s?$|[\d点][-:点/]\Z|[a-z]\Z"
+)
+
+# What stands behind it: a unit, a percentage, a thing that is counted.
+_UNIT = re.compile(rf"\s?(?:{_FEN}|points?\b|pts?\b)")
+_PERCENT = re.compile(r"\s?%(?P<of_match>\s?的?\s?(?:match|relevan|similar|匹配|相关|符合|吻合|契合|相似))?")
+_COUNTED = re.compile(
+    r"\s?(?:[只个张条位人名辆件朵棵颗头匹双种年月日号元岁度米秒]|点[\d钟]|分(?:[钟辨米贝]|之(?!间))|[:×]\d"
+    r"|points?\s(?:off|deducted|lost))|-?[a-z]|\s(?:px|cm|mm|x)\b"
+)
+_THINGS = re.compile(r"\s(?!points|stars|marks)[a-z]{2,}s\b")
+_OF_THEM = re.compile(r"\sof\b|的")
+_LIST_MARK = re.compile(r"[.)、](?:[^\W\d]| \S)")
+_CLAUSE_START = re.compile(r"(?:^|[\n。;!?,，]|\.\s)\s?(?:an?\s)?")
+_CLAUSE_END = re.compile(r"[\n。;!?,，:]|\.(?!\d)")
+
+# What ends a score that is still being written: no further digit, unit or scale can come.
+_SETTLED = re.compile(
+    r"\s?(?:分|/\s?\d+|out\sof\s\d+)?(?:\s?\([^()]{0,30}\))?"
+    r"(?:\n|\s?[。，;!、)\]}\"'<|]|[.,](?:\s|[^\d\s])|(?<=分)[^\W\d之制半钟数到至]"
+    r"|\s(?!(?:out|of|to|and|points?|stars?|pts?)\b)[a-z]+[^a-z])"
+)
 
 
 @dataclass(frozen=True)
 class _Number:
-    """A number, what stands before and behind it, and what it is worth on a scale of 0 to 10 (None: it cannot be a
-    score).
+    """A number in the plain text: its worth from 0 to 10, how much it is a score (`rank`), whether it is written as one
+    number in digits (`clear`: no range, no words, no 8.6.2), its place in the answer, and what is behind it.
     """
 
     value: float
-    start: int
-    end: int
-    before: str
-    after: str
-    scaled: float | None
-    stated: bool = False  # its own scale stands behind it: 8/10, 4 out of 5, 92%
-    malformed: bool = False  # 8.6.2
-    is_range: bool = False  # 7 to 8: `value` is the middle
+    rank: int
+    clear: bool
+    span: tuple[int, int]
+    behind: str
+
+    @property
+    def tier(self) -> Tier:
+        return "primary" if self.clear and self.rank >= _WITH_UNIT else "fallback"
 
 
 def parse_score(answer: str) -> ParsedScore:
-    """The score in an answer, by the three tiers of the design; never raises, in time that grows with the length alone."""
-    text = _plain(answer)
-    statements = [match for match in _SCALE_STATEMENTS.finditer(text) if not _belongs_to_number(text, match)]
-    declared = next((_declared(match) for match in statements if _declared(match) not in (None, 10.0)), 10.0) or 10.0
-    text = _blanked(text, statements)
-    numbers = list(_numbers(text, declared))
-    return _primary(numbers) or _fallback(text, numbers) or NO_SCORE
+    """The score in an answer, by the three tiers of the design; never raises, in time that grows with the length."""
+    best = _best(answer)
+    return ParsedScore(best.value, best.tier, best.span) if best else NO_SCORE
 
 
 def score_is_complete(answer: str) -> bool:
@@ -117,157 +157,101 @@ def score_is_complete(answer: str) -> bool:
     behind it that ends the number and its unit. (A total named later would still win; the prompts ask for the score
     first.)
     """
-    found = parse_score(answer)
-    if found.tier != "primary" or found.span is None:
-        return False
-    return _ENDED.match(_plain(answer[found.span[1] : found.span[1] + _AFTER])) is not None
+    best = _best(answer)
+    return best is not None and best.tier == "primary" and _SETTLED.match(best.behind) is not None
 
 
-_ENDED = re.compile(
-    r"\s*分\s*[^\s制之钟数(/别到至~-]|\s*/\s*\d+\s*[^\d\s.]|\s*[。，;；!！、)\]}\"'<|\n]|\s*/\s*\d+\.\s|[.,]\s|,[^\d]|\s+[^\s/o%分p\d(~到至-]"
-)
+def _best(answer: str) -> _Number | None:
+    """The number that is most a score; of equals the first in plain digits."""
+    plain = plain_text(answer)
+    scales = {max(map(float, re.findall(r"\d+", said))) for said in _SCALE.findall(plain.text)} - {0.0}
+    scale = scales.pop() if len(scales) == 1 else 10.0
+    plain = (
+        plain.replaced(_SCALE, lambda _: " ").replaced(_SUM, lambda _: "得分:").replaced(_FULL_MARKS, lambda _: "10分")
+    )
+    return max(_numbers(answer, plain, scale), key=lambda number: (number.rank, number.clear), default=None)
 
 
-def _plain(answer: str) -> str:
-    text = answer.translate(_PLAIN)
-    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
-
-
-def _declared(match: re.Match[str]) -> float | None:
-    if match["hundred"] or match["ten"] or match["five"]:
-        return 100.0 if match["hundred"] else 10.0 if match["ten"] else 5.0
-    value = next((float(match[name]) for name in ("full", "system", "to", "out", "max") if match[name]), None)
-    return value if value and value in (5, 10, 20, 50, 100) else None
-
-
-def _belongs_to_number(text: str, match: re.Match[str]) -> bool:
-    """Whether this "out of 10" is the scale of a number right before it."""
-    return match["out"] is not None and _HAS_NUMBER.search(text[max(0, match.start() - 12) : match.start()]) is not None
-
-
-def _blanked(text: str, statements: list[re.Match[str]]) -> str:
-    """The text without its statements of scale, which are no scores; as long as before."""
-    pieces, last = [], 0
-    for match in statements:
-        pieces += [text[last : match.start()], " " * (match.end() - match.start())]
-        last = match.end()
-    return "".join([*pieces, text[last:]])
-
-
-def _numbers(text: str, declared: float) -> Iterator[_Number]:
-    skip = 0
+def _numbers(answer: str, plain: PlacedText, scale: float) -> Iterator[_Number]:
+    """All numbers that can be scores. A number in words counts only where something says that it is a score."""
+    text, done = plain.text, 0
     for match in _NUMBER.finditer(text):
-        if match.start() < skip:
+        start, end = match.span()
+        if start < done:
             continue
-        before, after = text[max(0, match.start() - _BEFORE) : match.start()], text[match.end() : match.end() + _AFTER]
         value = _value(match[0])
-        if (behind := _RANGE.match(after)) and value < (upper := float(behind[1])) <= 10:
-            skip = end = match.end() + behind.end(1)
-            middle = (value + upper) / 2
-            yield _Number(middle, match.start(), end, before, text[end : end + _AFTER], middle, is_range=True)
-            continue
-        out_of = _OUT_OF.match(after)
-        if out_of and before[-1:] != "/":
-            skip = match.end() + out_of.end()
-            bound = float(out_of[1])
-            scaled = _within(10 * value / bound if bound >= 2 and value <= bound else None)
-        elif _PERCENT.match(after):
-            scaled = _within(value / 10)
-        else:
-            scaled = _within(10 * value / declared)
-        negative = before[-1:] == "-" and not re.search(r"[\w)]\s*-$|-\s+-$", before)
-        stated = bool(out_of or _PERCENT.match(after))
-        yield _Number(
-            value,
-            match.start(),
-            match.end(),
-            before,
-            after,
-            None if negative else scaled,
-            stated,
-            match[0].count(".") > 1,
-        )
+        upper = _RANGE.match(text, end)
+        if upper and value < float(upper[1]) <= scale:
+            value, end = (value + float(upper[1])) / 2, upper.end(1)
+        in_range = end > match.end()
+        out_of = _OUT_OF.match(text, end)
+        done = out_of.end() if out_of else end
+        span = plain.place(start, end)
+        in_digits = any(character.isdecimal() for character in answer[slice(*span)])
+        before, behind = text[max(0, start - _BEFORE) : start], text[end : end + _BEHIND]
+        own_scale = float(out_of[1]) if out_of else 100.0 if _PERCENT.match(behind) else None
+        worth = _worth(value, own_scale, scale)
+        rank = _rank(before, behind, out_of, in_digits and match[0].isdecimal())
+        if worth is not None and rank >= (_UNLIKELY if in_digits else _WITH_UNIT):
+            yield _Number(worth, rank, in_digits and not in_range and match[0].count(".") < 2, span, behind)
 
 
 def _value(digits: str) -> float:
     """`8.6.2` and `8,6` are read as 8.6; numbers too long to be scores as something far out of range."""
-    parts = re.split(r"[.,。]", digits)
-    return float(".".join(parts[:2])) if len(parts[0]) <= 6 and len(digits) <= 40 else 1e9
+    if re.search(r",\d{3}", digits):
+        digits = digits.replace(",", "")
+    whole, *parts = re.split(r"[.,]", digits)
+    return float(f"{whole or 0}.{parts[0] if parts else 0}") if len(digits) <= 40 else 1e9
 
 
-def _within(value: float | None) -> float | None:
-    return round(value, 4) if value is not None and 0 <= value <= 10 else None
+def _worth(value: float, own_scale: float | None, scale: float) -> float | None:
+    """`value` from 0 to 10: by its own scale (4/5, 92%), by the scale the answer states, or as it is."""
+    cut_off = own_scale == 1 and 1 < value <= 10  # 8.6/1, the 0 yet to come
+    if own_scale is None or cut_off:
+        own_scale = scale if value <= scale else 10.0
+    return round(10 * value / own_scale, 4) if value <= own_scale and own_scale > 0 else None
 
 
-def _primary(numbers: list[_Number]) -> ParsedScore | None:
-    """The best explicit score: a total, else the first labelled or marked as a score, else the first of a part."""
-    ranked = [(_explicit(number), number) for number in numbers if number.scaled is not None]
-    for wanted in (3, 2, 1):
-        for rank, number in ranked:
-            if rank == wanted and not number.is_range:
-                return ParsedScore(number.scaled or 0.0, "primary", (number.start, number.end))
-    return None
+def _rank(before: str, behind: str, out_of: re.Match[str] | None, countable: bool) -> int:
+    """How much a number is a score, from what stands before and behind it."""
+    if _SIGN_OR_SLASH.search(before) or _TAKEN_BACK.search(before):
+        return _NEVER
+    if _COUNTED.match(behind) or (countable and _is_listed(before, behind)):
+        return _UNLIKELY
+    label, asked = _LABEL.search(before), _ASKED.search(before)
+    unit, percent = _UNIT.match(behind), _PERCENT.match(behind)
+    rest = behind[len(out_of[0]) if out_of else max(found.end() if found else 0 for found in (unit, percent)) :]
+    marked = unit or (percent and percent["of_match"]) or (out_of and _is_usual(out_of) and not _OF_THEM.match(rest))
+    if not (label or asked or marked) and _ODD_BEFORE.search(before):
+        return _UNLIKELY
+    total = _TOTAL_NAME.search(before)
+    if total and (marked or label or asked or _leads_to(total["rest"], rest)) and not _THINGS.match(behind):
+        return _TOTAL
+    if label and not percent and not _PART.search(before[: label.start()]):
+        return _LABELLED
+    if (asked and not percent) or _is_alone(before, rest):
+        return _LABELLED
+    if marked or label or asked:
+        return _WITH_UNIT
+    return _UNLIKELY if out_of or re.match(r"\s[a-z]", behind) else _POSSIBLE
 
 
-def _explicit(number: _Number) -> int:
-    """3 a total, 2 an explicit score, 1 the score of a part, 0 just a number."""
-    if _CHANGES.search(number.before) or _COUNTED.match(number.after) or number.malformed:
-        return 0
-    percent = _PERCENT.match(number.after) is not None
-    marked = bool(_UNIT_BEHIND.match(number.after)) or (number.stated and not percent)
-    labelled = _LABELLED.search(number.before)
-    if _TOTAL.search(number.before) and (marked or labelled):
-        return 3
-    if labelled:
-        return 1 if _of_a_part(number.before[: labelled.start()]) else 2
-    if percent:
-        return 2 if _PERCENT_MEANS.match(number.after) or _alone(number) else 0
-    if _ASKED.search(number.before) or _alone(number):
-        return 2
-    if marked:
-        return 1 if _PART.search(number.before) and not _ANSWER_WORDS.search(number.before) else 2
-    return 0
+def _is_usual(out_of: re.Match[str]) -> bool:
+    """Whether a fraction is one that scores are given in; 3/4 and 2 of 5 may count something else."""
+    return float(out_of[1]) in (10, 100) or "star" in out_of[0]
 
 
-def _of_a_part(before: str) -> bool:
-    return (
-        re.search(
-            r"(?:构图|色彩|颜色|光线|背景|细节|清晰度|主体|composition|colou?r|lighting|background|detail|clarity)\s*$",
-            before,
-        )
-        is not None
-    )
+def _leads_to(between: str, rest: str) -> bool:
+    """Whether a total's name leads straight to its number: `overall: 7`, `总体为7`, `overall 7.`"""
+    named = re.fullmatch(r'\W*(?:[:=|"是为]|\bis\b)\W*', between)
+    return named is not None or (not between.strip() and _is_alone("", rest))
 
 
-def _line_beside(number: _Number) -> tuple[str, str]:
-    """What stands on the number's own line before and behind it, as far as it is looked at."""
-    return number.before.rpartition("\n")[2], number.after.partition("\n")[0]
+def _is_alone(before: str, rest: str) -> bool:
+    """Whether nothing else is said in the number's clause."""
+    return not re.search(r"\w", _CLAUSE_START.split(before)[-1] + _CLAUSE_END.split(rest, maxsplit=1)[0])
 
 
-def _alone(number: _Number) -> bool:
-    """Whether the number has its line to itself, give or take punctuation and its unit."""
-    left, right = _line_beside(number)
-    if len(left) > 20 or len(right) > 20:
-        return False
-    rest = re.sub(r"分|points?|out\s+of|/\s*\d+|\d+$", "", right)
-    return not re.search(r"\w", left + rest) and not right.startswith(")")
-
-
-def _fallback(text: str, numbers: list[_Number]) -> ParsedScore | None:
-    spoken = next(iter(spoken_scores(text)), None)
-    if spoken:
-        return ParsedScore(spoken.value, "fallback", (spoken.start, spoken.end))
-    if full := _FULL_MARKS.search(text):
-        return ParsedScore(10.0, "fallback", full.span(1))
-    usable = [number for number in numbers if number.scaled is not None and not _CHANGES.search(number.before)]
-    likely = [number for number in usable if not _counts_something(number)]
-    plain = [number for number in likely if not number.stated] or likely
-    chosen = next(iter(plain or usable), None)
-    return ParsedScore(chosen.scaled or 0.0, "fallback", (chosen.start, chosen.end)) if chosen else None
-
-
-def _counts_something(number: _Number) -> bool:
-    """Counts, ordinals, list numbers, years and sizes: the last choice."""
-    if _COUNTED.match(number.after) or re.search(r"(?:第|图|[x×#]|no\.?|step|第\s)\s*$", number.before):
-        return True
-    return not _line_beside(number)[0].strip() and re.match(r"[.)、]\s*\D", number.after) is not None
+def _is_listed(before: str, behind: str) -> bool:
+    """Whether this is an item's number in a list: `1. the subject`."""
+    return not before.rpartition("\n")[2].strip(" (") and _LIST_MARK.match(behind) is not None

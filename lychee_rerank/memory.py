@@ -1,4 +1,8 @@
-"""How much memory may be used, what is in use now, and when to give some back."""
+"""How much memory may be used, what is in use now, and when to give some back.
+
+People read memory in GiB (1024**3 bytes) everywhere, below one in MiB: the unit of `reserve_gib`, of the drivers' own
+tools and of the number on a card's box. Hubs count files in GB (10**9 bytes), so 16.6 GB there are 15.4 GiB here.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-GIB = 1024**3
+GIB, MIB = 1024**3, 1024**2
 _SECONDS_BETWEEN_RELEASES = 0.8
 
 
@@ -49,33 +53,47 @@ def max_memory(free: Mapping[int | str, int], reserve_gib: float) -> dict[int | 
 
 def describe(device_map: Mapping[str, object], sizes: Mapping[str, int], reserve_gib: float) -> Placement:
     """Say where a loaded model is. `sizes` gives the bytes of each part named in `device_map`."""
-    names = {part: _device_name(device) for part, device in device_map.items()}
+    names = {part: device_name(device) for part, device in device_map.items()}
     size_on, blocks_on = Counter[str](), Counter[str]()
     for part, device in names.items():
         size_on[device] += sizes.get(part, 0)
         blocks_on[device] += ".layers." in part
     blocks = sum(blocks_on.values())
     told = [
-        f"{blocks_on[device]} of {blocks} blocks on {device}, {size / 1e9:.1f} GB"
-        if blocks
-        else f"everything on {device}, {size / 1e9:.1f} GB"
+        (f"{blocks_on[device]} of {blocks} blocks" if blocks else "everything") + f" on {device}, {amount(size)}"
         for device, size in size_on.items()
     ]
-    if any(device.startswith("GPU") for device in size_on):
-        told.append(f"{reserve_gib:g} GiB kept free")
-        told += ["what runs from CPU memory or disk is much slower"] if {"CPU", "disk"} & set(size_on) else []
-    return Placement(names, "; ".join(told))
+    if gpus := [device for device in size_on if device.startswith("GPU")]:
+        told.append(f"{reserve_gib:g} GiB kept free" + (" on each" if len(gpus) > 1 else ""))
+        if slow := blocks_on["CPU"] + blocks_on["disk"]:
+            told.append(f"{slow} of {blocks} layers run from outside the GPU: slower")
+    return Placement(names, ", ".join(told))
+
+
+def amount(size: int) -> str:
+    """Bytes as people read them, for example "15.4 GiB" or "17 MiB"."""
+    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"
+
+
+def device_name(device: object) -> str:
+    """What people call a device that torch or accelerate names: "GPU 0", "Apple GPU", "CPU" or "disk"."""
+    text = str(device).removeprefix("cuda:")
+    if text.isdigit():
+        return f"GPU {text}"
+    known = {"cpu": "CPU", "disk": "disk", "cuda": "GPU 0", "mps": "Apple GPU"}
+    return known.get(text.removesuffix(":0"), text.upper())
 
 
 def free_memory() -> dict[int | str, int]:
-    """Free bytes now of every GPU (by number) and of "cpu"."""
+    """Free bytes now of every GPU (by number) or of Apple's ("mps"), and of "cpu"."""
     import psutil
     import torch
 
-    free: dict[int | str, int] = {}
-    for number in range(torch.cuda.device_count()):
-        free[number] = torch.cuda.mem_get_info(number)[0]
-    return {**free, "cpu": psutil.virtual_memory().available}
+    available = psutil.virtual_memory().available
+    free: dict[int | str, int] = {number: torch.cuda.mem_get_info(number)[0] for number in range(_cuda_devices())}
+    if torch.backends.mps.is_available():  # shares the machine's memory
+        free["mps"] = min(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory(), available)
+    return {**free, "cpu": available}
 
 
 def usage() -> list[DeviceMemory]:
@@ -99,12 +117,8 @@ class Releaser:
 
     def between_pictures(self) -> None:
         now = time.monotonic()
-        if (
-            (torch := sys.modules.get("torch"))
-            and torch.cuda.is_available()
-            and now - self._last >= _SECONDS_BETWEEN_RELEASES
-        ):
-            torch.cuda.empty_cache()
+        if now - self._last >= _SECONDS_BETWEEN_RELEASES:
+            _empty_caches()
             self._last = now
 
     def now(self) -> None:
@@ -112,15 +126,32 @@ class Releaser:
         import gc
 
         gc.collect()
-        if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        _empty_caches()
+
+
+def _empty_caches() -> None:
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch and torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
+def _cuda_devices() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def _gpu_usage() -> list[DeviceMemory]:
     import torch
 
     found = []
-    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+    if torch.backends.mps.is_available():
+        used, held = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
+        total = torch.mps.recommended_max_memory()
+        found.append(DeviceMemory("Apple GPU", used, held, held, max(0, total - held), total))  # no peak is kept there
+    for number in range(_cuda_devices()):
         free, total = torch.cuda.mem_get_info(number)
         used, reserved = torch.cuda.memory_allocated(number), torch.cuda.memory_reserved(number)
         found.append(
@@ -136,10 +167,3 @@ def _resident_peak() -> int:
     except ImportError:  # Windows: psutil gives it as peak_wset
         return 0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _device_name(device: object) -> str:
-    text = str(device)
-    if text in ("cpu", "disk"):
-        return {"cpu": "CPU"}.get(text, text)
-    return f"GPU {text.removeprefix('cuda:')}" if text.removeprefix("cuda:").isdigit() else text.upper()

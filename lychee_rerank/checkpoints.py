@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lychee_rerank import families
 from lychee_rerank.errors import CheckpointError
 
 PUBLISHED = "vec-ai/lychee-rerank-mm"
 DEMO_FOLDER = Path(__file__).parent / "demo" / "checkpoint"
-ARCHITECTURES = frozenset({"Qwen2_5_VLForConditionalGeneration"})
 _HEADER_LIMIT = 100 * 1024 * 1024
 
 
@@ -90,8 +90,10 @@ def _named(model: str, source: str) -> Checkpoint:
     found = [Checkpoint(path, model, place, tuple(check(path))) for place, path in _cached(model)]
     if found:
         return min(found, key=lambda checkpoint: len(checkpoint.problems))
+    if model in families.PUBLISHED:
+        raise CheckpointError(f'"{model}" is not on this machine; `uv run lychee-rerank download {model}` fetches it.')
     raise CheckpointError(
-        f'"{model}" is neither a folder nor a model on this machine; `uv run hf download {PUBLISHED}` fetches the '
+        f'"{model}" is neither a folder nor a model on this machine; `uv run lychee-rerank download` fetches the '
         'published weights, and "demo" always works.'
     )
 
@@ -131,8 +133,8 @@ def _check_config(folder: Path) -> Iterator[str]:
     if problems:
         return
     named = config.get("architectures") or ["nothing"]
-    if not ARCHITECTURES & set(named):
-        yield f"config.json describes {named[0]}, not a Qwen2.5-VL"
+    if not families.find_family(named):
+        yield f"config.json describes {named[0]}, not a {' or '.join(family.title for family in families.FAMILIES)}"
 
 
 def _check_weights(folder: Path) -> Iterator[str]:

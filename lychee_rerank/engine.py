@@ -21,6 +21,7 @@ from lychee_rerank.errors import ModelError, OutOfMemoryError, PictureProblem
 from lychee_rerank.images import Fit, LoadedImage
 from lychee_rerank.lookahead import Picture, Preparer, Source
 from lychee_rerank.memory import Placement, Releaser
+from lychee_rerank.quantize import Quantize
 from lychee_rerank.query import Query, as_typed, normalize_query
 from lychee_rerank.results import ImageScore, Method
 from lychee_rerank.scores import parse_score, score_is_complete
@@ -106,6 +107,7 @@ class Reranker:
         dtype: str = "bfloat16",
         device_map: str | dict[str, object] = "auto",
         reserve_gib: float = 1.2,
+        quantize: Quantize | None = None,
         instruction: str = prompts.DEFAULT_INSTRUCTION,
         fit: Fit = "crop",
         normalize: bool = True,
@@ -113,12 +115,15 @@ class Reranker:
         """Load a checkpoint: "auto" (the best on this machine), "demo", a folder, or a hub id that is already here.
 
         method="auto" asks the loaded model for one score right away, which also warms it up: if it writes none, it
-        only speaks yes/no, and "yes_no" is used. Raises CheckpointError and ModelError.
+        only speaks yes/no, and "yes_no" is used. `quantize` ("8bit" or "4bit") takes less memory and changes scores.
+        Raises CheckpointError and ModelError.
         """
-        from lychee_rerank.loading import load_model
+        from lychee_rerank.loading import let_go, load_model
 
         checkpoint = find_checkpoint(model)
-        loaded, placement = load_model(checkpoint.path, dtype=dtype, device_map=device_map, reserve_gib=reserve_gib)
+        loaded, placement = load_model(
+            checkpoint.path, dtype=dtype, device_map=device_map, reserve_gib=reserve_gib, quantize=quantize
+        )
         reranker = cls(
             loaded,
             checkpoint=checkpoint,
@@ -128,9 +133,14 @@ class Reranker:
             normalize=normalize,
             placement=placement,
         )
-        if method == "auto" and not reranker._writes_scores():
-            logger.info("%s writes no scores, so it is asked for yes or no.", checkpoint.name)
-            reranker.method = "yes_no"
+        try:
+            if method == "auto" and not reranker._writes_scores():
+                logger.info("%s writes no scores, so it is asked for yes or no.", checkpoint.name)
+                reranker.method = "yes_no"
+        except ModelError as error:
+            let_go(error)
+            del loaded, reranker
+            raise
         return reranker
 
     def query(self, query: str | Query) -> Query:
@@ -157,15 +167,21 @@ class Reranker:
         return results.rank(self.stream(query, images))
 
     def explain(self, query: str | Query, result: ImageScore, image: Source) -> ImageScore:
-        """The same result with its answer carried on to the end; score and place stay. Nothing to do for yes/no."""
+        """The same result with its answer carried on to the end; score and place stay. Nothing to do for yes/no, and
+        nothing changes where the model fails.
+        """
         if result.method != "generate" or result.finished or result.problem is not None:
             return result
         picture = self._prepared.picture(image, self.fit)
         if picture.problem is not None:
             return result
         messages = self._messages(self.query(query), "generate")
-        with self._busy:
-            written = self._model.generate(messages, picture, stop=_never, written=result.token_ids)
+        try:
+            with self._busy:
+                written = self._model.generate(messages, picture, stop=_never, written=result.token_ids)
+        except ModelError as error:
+            logger.warning("The answer about %s stays as it is: %s", result.name, error)
+            return result
         return replace(result, answer=written.answer, token_ids=written.token_ids, finished=True)
 
     def look(self, image: Source) -> None:
@@ -193,7 +209,8 @@ class Reranker:
         if picture.problem is None:
             with self._busy:
                 result = self._survived(result, messages, picture)
-                self._memory.between_pictures()
+                if result.problem is None:  # a GPU that was lost cannot be asked for memory either
+                    self._memory.between_pictures()
         return replace(result, seconds=time.perf_counter() - start)
 
     def _survived(self, result: ImageScore, messages: prompts.Messages, picture: Picture) -> ImageScore:

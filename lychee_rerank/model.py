@@ -1,4 +1,4 @@
-"""One loaded Qwen2.5-VL: loading it, reading a prompt once, seeing a picture, answering. The only room that knows
+"""One loaded vision-language model: reading a prompt once, seeing a picture, answering. The only room that knows
 torch tensors.
 
 Nothing is computed twice. A prompt is the same for all pictures of a ranking up to the picture's place, so its prefix
@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -178,18 +178,25 @@ class VisionLanguageModel:
         """Hidden states (1, n, hidden) of image tokens, the prompt's rest and `ids`, behind the cached prefix."""
         tokens, grid = self._image_tokens(picture)
         positions, following = self._positions(prefix, grid)
+        positions = torch.cat([positions, _counted(following, len(ids), positions)], -1)
         rest = torch.cat([prefix.after, torch.tensor([ids], dtype=torch.long, device=prefix.after.device)], 1)
-        embedded = torch.cat([tokens[None].to(self._embed.weight.device), self._embed(rest)], 1)
-        return self._forward(prefix, embedded, torch.cat([positions, _counted(following, len(ids), positions)], -1))
+        embedded = torch.cat([tokens[:1].to(self._embed.weight.device), self._embed(rest)], 1)
+        return self._forward(prefix, embedded, positions, _added_later(tokens, embedded))
 
     def _decode(self, prefix: _Prefix, picture: Picture, ids: list[int], written: int) -> Tensor:
         _, following = self._positions(prefix, self._image_tokens(picture)[1])
         embedded = self._embed(torch.tensor([ids], device=prefix.after.device))
         return self._forward(prefix, embedded, _counted(following + written, len(ids), prefix.after))
 
-    def _forward(self, prefix: _Prefix, embedded: Tensor, positions: Tensor) -> Tensor:
+    def _forward(
+        self, prefix: _Prefix, embedded: Tensor, positions: Tensor, added: Mapping[str, Any] | None = None
+    ) -> Tensor:
         output = self._language(
-            inputs_embeds=embedded, position_ids=positions, past_key_values=prefix.cache, use_cache=True
+            inputs_embeds=embedded,
+            position_ids=positions,
+            past_key_values=prefix.cache,
+            use_cache=True,
+            **(added or {}),
         )
         hidden: Tensor = output.last_hidden_state
         return hidden
@@ -264,7 +271,7 @@ class VisionLanguageModel:
         return prefix.positions[shape]
 
     def _image_tokens(self, picture: Picture) -> tuple[Tensor, Tensor]:
-        """(n, hidden) image tokens and their grid (1, 3), kept by the picture's content."""
+        """A picture's image tokens and grid, as `VisionTower` gives them, kept by the picture's content."""
         key = picture.key
         if key in self._images:
             return self._images[key]
@@ -294,18 +301,25 @@ class VisionLanguageModel:
         """A pass that failed half-way may leave a cache too long, so kept prompts are read anew after it."""
         try:
             yield
-        except torch.OutOfMemoryError as error:
-            self._prefixes.clear()
-            raise OutOfMemoryError("The device ran out of memory while scoring a picture.") from error
         except (RuntimeError, ValueError, IndexError) as error:
             self._prefixes.clear()
-            raise ModelError(f"The model failed on this picture: {error}") from error
+            raise _told(error) from error
+
+
+def _told(error: Exception) -> ModelError:
+    """What went wrong, in words that can follow a colon."""
+    words = str(error).partition("\n")[0]
+    if isinstance(error, torch.OutOfMemoryError) or "out of memory" in words:
+        return OutOfMemoryError("The device ran out of memory while scoring a picture.")
+    if isinstance(error, torch.AcceleratorError) or "CUDA error" in words:
+        return ModelError(f"the GPU stopped answering ({words}); nothing more can be scored until the app is restarted")
+    return ModelError(words)
 
 
 class _ImageTokens:
     """Image tokens and grids by picture, in host memory, oldest out once `budget` bytes are full.
 
-    A picture takes 1.4 MB with a 7B model, so the default of 1 GiB holds some 700.
+    A picture takes 1.4 MB with a Qwen2.5-VL-7B, so the default of 1 GiB holds some 700; 4.7 MB with a Qwen3-VL-8B.
     """
 
     def __init__(self, budget: int) -> None:
@@ -331,6 +345,14 @@ class _ImageTokens:
     def clear(self) -> None:
         self._kept.clear()
         self.size = 0
+
+
+def _added_later(tokens: Tensor, embedded: Tensor) -> dict[str, Any]:
+    """What the first decoder blocks add to the image tokens, which stand first in `embedded`; {} for most families."""
+    if len(tokens) == 1:
+        return {}
+    image = torch.arange(embedded.shape[1], device=embedded.device) < tokens.shape[1]
+    return {"visual_pos_masks": image[None], "deepstack_visual_embeds": list(tokens[1:])}
 
 
 def _counted(start: int, count: int, like: Tensor) -> Tensor:

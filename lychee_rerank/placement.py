@@ -22,33 +22,41 @@ class Plan:
     words: str
 
 
-def plan(parts: Mapping[str, int], free: Mapping[Device, int], reserve_gib: float) -> Plan:
+def plan(
+    parts: Mapping[str, int],
+    free: Mapping[Device, int],
+    reserve_gib: float,
+    *,
+    outside: Mapping[str, int] | None = None,
+) -> Plan:
     """Place the parts of a model.
 
     `parts` gives the bytes of each part in the model's order; those with ".layers." in their name are the decoder's
     blocks. `free` gives the free bytes of each GPU (by number), of "mps" if there is one, and of "cpu". `reserve_gib`
     stays free on every GPU. Blocks fill the GPUs in order, then CPU memory, then the disk. Everything else (vision
-    tower, embeddings, lm_head) goes to the first GPU that can hold it, or else nothing goes to a GPU.
+    tower, embeddings, lm_head) goes to the first GPU that can hold it, or else nothing goes to a GPU. `outside` gives
+    the bytes of each part where it is not on a GPU, if they differ: only blocks on a GPU can be in 8 or 4 bits.
     """
+    outside = outside or parts
     if "mps" in free:
         fits = sum(parts.values()) + WORKING_BYTES <= free["mps"]
-        return _told(dict.fromkeys(parts, "mps" if fits else "cpu"), parts, free, reserve_gib)
+        return _told(dict.fromkeys(parts, "mps" if fits else "cpu"), parts, outside, free, reserve_gib)
     gpus = {
         device: room - WORKING_BYTES
         for device, room in max_memory(free, reserve_gib).items()
         if device != "cpu" and room > WORKING_BYTES
     }
-    placed = _on_gpus(parts, gpus) or dict.fromkeys(parts, "cpu")
+    placed = _on_gpus(parts, outside, gpus) or dict.fromkeys(parts, "cpu")
     if "cpu" in placed.values() and not set(placed.values()) <= {"cpu", "disk"}:
-        placed = _spilled(placed, parts, free["cpu"])
-    return _told(placed, parts, free, reserve_gib)
+        placed = _spilled(placed, outside, free["cpu"])
+    return _told(placed, parts, outside, free, reserve_gib)
 
 
-def _on_gpus(parts: Mapping[str, int], gpus: Mapping[Device, int]) -> dict[str, Device]:
+def _on_gpus(parts: Mapping[str, int], outside: Mapping[str, int], gpus: Mapping[Device, int]) -> dict[str, Device]:
     """As much as fits, blocks that do not on "cpu"; empty if no GPU can hold what must stay together."""
     together = {name: size for name, size in parts.items() if ".layers." not in name}
     blocks = {name: size for name, size in parts.items() if ".layers." in name}
-    largest = max(blocks.values(), default=0)
+    largest = max((outside[name] for name in blocks), default=0)
     for streamed in (0, largest):  # a block that runs from CPU memory passes through the first GPU
         home = next((gpu for gpu, room in gpus.items() if room >= sum(together.values()) + streamed), None)
         if home is None:
@@ -85,12 +93,16 @@ def _spilled(placed: Mapping[str, Device], parts: Mapping[str, int], free: int) 
 
 
 def _told(
-    placed: Mapping[str, Device], parts: Mapping[str, int], free: Mapping[Device, int], reserve_gib: float
+    placed: Mapping[str, Device],
+    parts: Mapping[str, int],
+    outside: Mapping[str, int],
+    free: Mapping[Device, int],
+    reserve_gib: float,
 ) -> Plan:
     blocks = [name for name in parts if ".layers." in name]
     count, size = Counter(placed[name] for name in blocks), Counter[Device]()
     for name, device in placed.items():
-        size[device] += parts[name]
+        size[device] += (outside if device in ("cpu", "disk") else parts)[name]
     told = [
         f"{count[device]} of {len(blocks)} blocks on {_named(device)}, {size[device] / GIB:.1f} GiB"
         + (f" of {free[device] / GIB:.1f} GiB free" if device in free else "")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 from qwen_vl_utils import process_vision_info
-from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration, Qwen2VLImageProcessor
+from transformers import AutoModelForImageTextToText, AutoTokenizer, Qwen2VLImageProcessor
 
 from lychee_rerank.prompts import Messages, generate_messages, with_picture, yes_no_messages
 from lychee_rerank.query import normalize_query
@@ -21,7 +21,7 @@ class PublishedProtocol:
     def __init__(self, folder: Path) -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.processor = Qwen2VLImageProcessor.from_pretrained(folder)
-        self.model = Qwen2_5_VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+        self.model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
         published = folder / "chat_template.json"
         self.template = (
             json.loads(published.read_text(encoding="utf-8"))["chat_template"]
@@ -47,7 +47,7 @@ class PublishedProtocol:
         text = self.tokenizer.apply_chat_template(
             filled, chat_template=self.template, tokenize=False, add_generation_prompt=True
         )
-        pictures, _ = process_vision_info(filled)
+        pictures, _ = process_vision_info(filled, image_patch_size=self.model.config.vision_config.patch_size)
         seen = self.processor(images=pictures, return_tensors="pt")
         count = int(seen["image_grid_thw"].prod()) // 4
         ids = self.tokenizer(text.replace("<|image_pad|>", "<|image_pad|>" * count), return_tensors="pt")["input_ids"]

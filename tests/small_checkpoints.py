@@ -1,14 +1,21 @@
-"""Small random checkpoints of the real architecture, written as folders in the layouts that are in circulation."""
+"""Small random checkpoints of the real architectures, written as folders in the layouts that are in circulation."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import (
+    PreTrainedModel,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+)
 
 SPECIAL = (
     "<|endoftext|>",
@@ -42,28 +49,36 @@ WORDS = [
 ]
 
 
-def write_checkpoint(folder: Path, *, seed: int = 0, windows: bool = True) -> Path:
-    """The layout that today's transformers writes. Weights are larger than at a usual start, so that mistakes show."""
+def write_checkpoint(folder: Path, *, seed: int = 0, windows: bool = True, tied: bool = False) -> Path:
+    """A Qwen2.5-VL in the layout that today's transformers writes; `tied` like the one of 3B."""
     tokenizer = _tokenizer()
-    ids = tokenizer.get_vocab()
     torch.manual_seed(seed)
-    model = Qwen2_5_VLForConditionalGeneration(_config(ids, windows)).float()
-    with torch.no_grad():
-        for name, weight in model.named_parameters():
-            if weight.ndim > 1:
-                weight.mul_(3.0 if "visual" in name else 6.0)
-    folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    _write(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>"})
-    (folder / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
-    _write(folder / "preprocessor_config.json", _preprocessor("Qwen2VLImageProcessor"))
-    return folder
+    model = Qwen2_5_VLForConditionalGeneration(_config(tokenizer.get_vocab(), windows, tied))
+    return _write_folder(folder, model, tokenizer, _preprocessor("Qwen2VLImageProcessor"))
 
 
-def write_published(folder: Path, *, seed: int = 0, processor: str = "Qwen2VLImageProcessor", shards: int = 2) -> Path:
+def write_qwen3(folder: Path, *, seed: int = 0, tied: bool = True) -> Path:
+    """A Qwen3-VL as the rerankers of that family are published; `tied` like the one of 2B."""
+    tokenizer = _tokenizer()
+    torch.manual_seed(seed)
+    model = Qwen3VLForConditionalGeneration(_qwen3_config(tokenizer.get_vocab(), tied))
+    preprocessor = {
+        **_preprocessor("Qwen2VLImageProcessorFast"),
+        "processor_class": "Qwen3VLProcessor",
+        "size": {"shortest_edge": 65536, "longest_edge": 16777216},
+        "patch_size": 16,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+    }
+    del preprocessor["min_pixels"], preprocessor["max_pixels"]
+    return _write_folder(folder, model, tokenizer, preprocessor)
+
+
+def write_published(
+    folder: Path, *, seed: int = 0, processor: str = "Qwen2VLImageProcessor", shards: int = 2, tied: bool = False
+) -> Path:
     """The layout lychee-rerank-mm was published in: old keys, flat config, chat_template.json, an index of shards."""
-    write_checkpoint(folder, seed=seed)
+    write_checkpoint(folder, seed=seed, tied=tied)
     (folder / "chat_template.jinja").unlink()
     _write(folder / "chat_template.json", {"chat_template": TEMPLATE})
     _write(folder / "preprocessor_config.json", _preprocessor(processor))
@@ -84,6 +99,21 @@ def write_published(folder: Path, *, seed: int = 0, processor: str = "Qwen2VLIma
     return folder
 
 
+def _write_folder(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer, preprocessor: dict[str, Any]) -> Path:
+    """Weights are made larger than at a usual start, so that mistakes show."""
+    with torch.no_grad():
+        for name, weight in model.float().named_parameters():
+            if weight.ndim > 1:
+                weight.mul_(3.0 if "visual" in name else 6.0)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    _write(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>"})
+    (folder / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
+    _write(folder / "preprocessor_config.json", preprocessor)
+    return folder
+
+
 def _tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -96,7 +126,7 @@ def _tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def _config(ids: dict[str, int], windows: bool) -> Qwen2_5_VLConfig:
+def _config(ids: dict[str, int], windows: bool, tied: bool) -> Qwen2_5_VLConfig:
     return Qwen2_5_VLConfig(
         text_config={
             "vocab_size": len(ids),
@@ -107,7 +137,7 @@ def _config(ids: dict[str, int], windows: bool) -> Qwen2_5_VLConfig:
             "num_key_value_heads": 2,
             "max_position_embeddings": 2048,
             "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]},
-            "tie_word_embeddings": False,
+            "tie_word_embeddings": tied,
             "bos_token_id": None,
             "eos_token_id": ids["<|im_end|>"],
             "pad_token_id": ids["<|endoftext|>"],
@@ -127,7 +157,48 @@ def _config(ids: dict[str, int], windows: bool) -> Qwen2_5_VLConfig:
         video_token_id=ids["<|video_pad|>"],
         vision_start_token_id=ids["<|vision_start|>"],
         vision_end_token_id=ids["<|vision_end|>"],
-        tie_word_embeddings=False,
+        tie_word_embeddings=tied,
+    )
+
+
+def _qwen3_config(ids: dict[str, int], tied: bool) -> Qwen3VLConfig:
+    return Qwen3VLConfig(
+        text_config={
+            "vocab_size": len(ids),
+            "hidden_size": 96,
+            "intermediate_size": 160,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 6,
+            "num_key_value_heads": 2,
+            "head_dim": 16,
+            "max_position_embeddings": 2048,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10000.0,
+                "mrope_section": [4, 2, 2],
+                "mrope_interleaved": True,
+            },
+            "tie_word_embeddings": tied,
+            "bos_token_id": None,
+            "eos_token_id": ids["<|im_end|>"],
+            "pad_token_id": ids["<|endoftext|>"],
+        },
+        vision_config={
+            "depth": 4,
+            "hidden_size": 64,
+            "intermediate_size": 96,
+            "num_heads": 4,
+            "out_hidden_size": 96,
+            "patch_size": 16,
+            "spatial_merge_size": 2,
+            "num_position_embeddings": 256,
+            "deepstack_visual_indexes": [0, 1, 2],
+        },
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+        tie_word_embeddings=tied,
     )
 
 

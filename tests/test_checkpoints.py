@@ -116,6 +116,11 @@ def test_a_name_that_is_nowhere_says_what_to_do() -> None:
         find_checkpoint("someone/nothing-at-all")
 
 
+def test_a_published_model_that_is_not_here_is_named_with_the_command_that_fetches_it() -> None:
+    with pytest.raises(CheckpointError, match="`uv run lychee-rerank download Qwen/Qwen3-VL-Reranker-2B` fetches it"):
+        find_checkpoint("Qwen/Qwen3-VL-Reranker-2B")
+
+
 def in_hub_cache(root: Path, whole: Path) -> Path:
     kept = root / f"models--{PUBLISHED.replace('/', '--')}"
     snapshot = kept / "snapshots" / "abc"

@@ -1,0 +1,42 @@
+"""Loading the decoder's blocks in 8 or 4 bits, through bitsandbytes, for cards on which the model does not fit
+otherwise. It changes scores, and is never chosen unasked; vision tower, embeddings and lm_head stay as stored.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any, Literal
+
+from lychee_rerank.errors import ModelError
+
+Quantize = Literal["8bit", "4bit"]
+
+# With what bitsandbytes keeps beside the weights: a float32 a row for 8 bits, 8 bits for every 64 weights for 4.
+BYTES_PER_WEIGHT: dict[Quantize, float] = {"8bit": 1.01, "4bit": 0.52}
+
+
+def words(quantize: Quantize) -> str:
+    """Said wherever a model loaded this way is described."""
+    return f"blocks in {quantize[0]} bits: scores differ from those of the full model"
+
+
+def configuration(quantize: Quantize, dtype: Any, *, mixed: bool) -> Any:
+    """For transformers' `quantization_config`. `mixed` is for a model that is only partly on the GPU: bitsandbytes
+    then leaves what is outside it as stored. Raises ModelError where bitsandbytes is missing.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise ModelError(
+            "Loading in 8 or 4 bits needs bitsandbytes, which is not installed: start with "
+            "`uv run --extra quantize ...`, or load the model as it is."
+        )
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_8bit=quantize == "8bit",
+        load_in_4bit=quantize == "4bit",
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=dtype,
+        bnb_4bit_use_double_quant=True,
+        llm_int8_skip_modules=["model.visual", "lm_head"],
+        llm_int8_enable_fp32_cpu_offload=mixed,
+    )

@@ -209,8 +209,7 @@ class Reranker:
         if picture.problem is None:
             with self._busy:
                 result = self._survived(result, messages, picture)
-                if result.problem is None:  # a GPU that was lost cannot be asked for memory either
-                    self._memory.between_pictures()
+                self._give_back(self._memory.between_pictures)
         return replace(result, seconds=time.perf_counter() - start)
 
     def _survived(self, result: ImageScore, messages: prompts.Messages, picture: Picture) -> ImageScore:
@@ -219,16 +218,23 @@ class Reranker:
             return self._judged(result, messages, picture)
         except OutOfMemoryError:
             logger.warning("Out of memory at %s: giving back and trying once more.", picture.name)
-            self._memory.now()
+            self._give_back(self._memory.now)
         except ModelError as error:
             return replace(result, problem=PictureProblem("model_failed", detail=str(error)))
         try:
             return self._judged(result, messages, picture)
         except OutOfMemoryError:
-            self._memory.now()
+            self._give_back(self._memory.now)
             return replace(result, problem=PictureProblem("out_of_memory"))
         except ModelError as error:
             return replace(result, problem=PictureProblem("model_failed", detail=str(error)))
+
+    def _give_back(self, release: Callable[[], None]) -> None:
+        """A GPU that was lost refuses this too; what is asked of the model next will say so."""
+        try:
+            release()
+        except RuntimeError as error:
+            logger.warning("Memory could not be given back: %s", error)
 
     def _judged(self, result: ImageScore, messages: prompts.Messages, picture: Picture) -> ImageScore:
         if result.method == "yes_no":

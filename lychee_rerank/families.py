@@ -17,14 +17,14 @@ class Family:
     """`architecture` is what config.json names and the model's class in transformers, `image_processor` the class
     that cuts its pictures into patches, `published` the hub ids of rerankers known to be of this family.
 
-    `sight` is how the vision tower sees: "windows", most blocks looking at a part of the picture each, or "whole",
+    `vision` is how the vision tower sees: "windows", most blocks looking at a part of the picture each, or "whole",
     every block looking at all of it, with learned places that are stretched over the picture.
     """
 
     title: str
     architecture: str
     image_processor: str
-    sight: Literal["windows", "whole"]
+    vision: Literal["windows", "whole"]
     published: tuple[str, ...]
 
 
@@ -34,14 +34,14 @@ FAMILIES = (
         architecture="Qwen2_5_VLForConditionalGeneration",
         # By class, not by the name in the file: early checkpoints carry a name that transformers no longer knows.
         image_processor="Qwen2VLImageProcessor",
-        sight="windows",
+        vision="windows",
         published=("vec-ai/lychee-rerank-mm",),
     ),
     Family(
         "Qwen3-VL",  # multiples of 32 pixels; what early vision blocks saw is added behind early decoder blocks
         architecture="Qwen3VLForConditionalGeneration",
         image_processor="Qwen2VLImageProcessor",
-        sight="whole",
+        vision="whole",
         published=("Qwen/Qwen3-VL-Reranker-2B", "Qwen/Qwen3-VL-Reranker-8B"),
     ),
 )

@@ -19,7 +19,7 @@ from lychee_rerank import quantize as quantizing
 from lychee_rerank.errors import CheckpointError, LycheeError, ModelError, OutOfMemoryError
 from lychee_rerank.families import Family, find_family
 from lychee_rerank.memory import Placement, Releaser, describe, free_memory
-from lychee_rerank.placement import Device, plan
+from lychee_rerank.placement import plan
 from lychee_rerank.quantize import Quantize
 
 if TYPE_CHECKING:
@@ -128,24 +128,13 @@ def _weights(
 
 def _planned(folder: Path, dtype: Any, reserve_gib: float, quantize: Quantize | None) -> str | Mapping[str, Any]:
     """Where each part goes on this machine; without any GPU simply "cpu"."""
-    free = _free_memory()
+    free = free_memory()
     if set(free) == {"cpu"}:
         return "cpu"
     stored = part_sizes(folder, dtype)
     planned = plan(part_sizes(folder, dtype, quantize), free, reserve_gib, outside=stored)
     logger.info("Loading %s: %s", folder.name, planned.words)
     return planned.device_map
-
-
-def _free_memory() -> dict[Device, int]:
-    """Free bytes of every device; an Apple GPU shares the computer's memory and may use a part of it."""
-    import torch
-
-    free = free_memory()
-    if torch.backends.mps.is_available() and "mps" not in free:
-        allowed = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-        free["mps"] = min(allowed, free["cpu"])
-    return free
 
 
 def part_sizes(folder: Path, dtype: Any, quantize: Quantize | None = None) -> dict[str, int]:

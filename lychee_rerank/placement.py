@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lychee_rerank.memory import GIB, max_memory
+from lychee_rerank.memory import GIB, amount, device_name, max_memory
 
 Device = int | str  # a GPU's number, "mps", "cpu" or "disk"
 
@@ -104,8 +104,8 @@ def _told(
     for name, device in placed.items():
         size[device] += (outside if device in ("cpu", "disk") else parts)[name]
     told = [
-        f"{count[device]} of {len(blocks)} blocks on {_named(device)}, {size[device] / GIB:.1f} GiB"
-        + (f" of {free[device] / GIB:.1f} GiB free" if device in free else "")
+        f"{count[device]} of {len(blocks)} blocks on {device_name(device)}, {amount(size[device])}"
+        + (f" of {amount(free[device])} free" if device in free else "")
         for device in size
     ]
     if gpus := [device for device in size if isinstance(device, int)]:
@@ -113,7 +113,3 @@ def _told(
         if slow := len(blocks) - sum(count[device] for device in gpus):
             told.append(f"{slow} of {len(blocks)} layers run from outside the GPU: slower")
     return Plan(placed, ", ".join(told))
-
-
-def _named(device: Device) -> str:
-    return f"GPU {device}" if isinstance(device, int) else {"cpu": "CPU", "mps": "Apple GPU"}.get(device, device)

@@ -4,6 +4,7 @@ otherwise. It changes scores, and is never chosen unasked; vision tower, embeddi
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ def configuration(quantize: Quantize, dtype: Any, *, mixed: bool) -> Any:
         )
     from transformers import BitsAndBytesConfig
 
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells for every layer that inputs become float16
     return BitsAndBytesConfig(
         load_in_8bit=quantize == "8bit",
         load_in_4bit=quantize == "4bit",

@@ -3,7 +3,7 @@ once.
 
 transformers works the windows of the vision tower out anew for every picture and attends window by window. Here a
 grid's constants are kept, and each block attends once, under a mask that keeps the windows apart: the same numbers, a
-tenth of the calls. How a family's tower sees (`Family.sight`) decides which constants it needs, nothing else.
+tenth of the calls. How a family's tower sees (`Family.vision`) decides which constants it needs, nothing else.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class VisionTower:
         self._config = model.config.vision_config
         model.set_attn_implementation({"vision_config": _ATTENTION})
         self.patches_per_token = self._config.spatial_merge_size**2
-        self._sight = _SIGHTS[family.sight]
+        self._of_its_kind = _OF_ITS_KIND[family.vision]
         self._constants = functools.lru_cache(maxsize=_GRIDS_KEPT)(self._grid_constants)
 
     def __call__(self, messages: Messages) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ class VisionTower:
             "position_ids": get_vision_position_ids(grid, self._config.spatial_merge_size).to(device),
             "cu_seqlens": get_vision_cu_seqlens(grid),
             "max_seqlen": int(grid.prod()),
-            **self._sight(grid, self._tower, device),
+            **self._of_its_kind(grid, self._tower, device),
         }
 
 
@@ -119,4 +119,4 @@ def _as_a_whole(grid: Tensor, tower: Any, device: torch.device) -> dict[str, Any
     return {"interp_indices": indices.to(device), "interp_weights": weights.to(device)}
 
 
-_SIGHTS = {"windows": _in_windows, "whole": _as_a_whole}
+_OF_ITS_KIND = {"windows": _in_windows, "whole": _as_a_whole}

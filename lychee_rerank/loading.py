@@ -47,13 +47,15 @@ def load_model(
     """
     import torch
 
+    if quantize:
+        quantizing.check(quantize)
     Releaser().now()
     try:
         return _loaded(folder, getattr(torch, dtype), device_map, reserve_gib, quantize)
     except LycheeError as error:
         let_go(error)
         raise
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         let_go(error)
         raise _told(error, folder) from error
 
@@ -71,7 +73,7 @@ def _told(error: Exception, folder: Path) -> LycheeError:
 
     if isinstance(error, torch.OutOfMemoryError):
         return OutOfMemoryError("The model does not fit into the GPU's free memory; raise the reserve or free some.")
-    if isinstance(error, RuntimeError):
+    if isinstance(error, RuntimeError | ImportError):
         return ModelError(f"The model could not be loaded: {error}")
     return CheckpointError(f"{folder} cannot be loaded: {error}", folder=folder)
 

@@ -11,6 +11,7 @@ gives the scores of the plain way (tests/test_model.py).
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -98,6 +99,8 @@ class VisionLanguageModel:
             rows = self._head_rows
             pair = torch.nn.functional.linear(hidden.to(rows.device), rows).float()[0]
             probability = torch.softmax(pair, 0)[0].item()
+            if math.isnan(probability):
+                raise ValueError("its answer is not a number")
             return YesNo(probability, "yes" if probability >= 0.5 else "no")
 
     def generate(

@@ -8,7 +8,7 @@ import logging
 from importlib.util import find_spec
 from typing import Any, Literal
 
-from lychee_rerank.errors import ModelError
+from lychee_rerank.errors import InputError, ModelError
 
 Quantize = Literal["8bit", "4bit"]
 
@@ -21,15 +21,21 @@ def words(quantize: Quantize) -> str:
     return f"blocks in {quantize[0]} bits: scores differ from those of the full model"
 
 
-def configuration(quantize: Quantize, dtype: Any, *, mixed: bool) -> Any:
-    """For transformers' `quantization_config`. `mixed` is for a model that is only partly on the GPU: bitsandbytes
-    then leaves what is outside it as stored. Raises ModelError where bitsandbytes is missing.
-    """
+def check(quantize: Quantize) -> None:
+    """Raises InputError for another word, ModelError where bitsandbytes is missing."""
+    if quantize not in BYTES_PER_WEIGHT:
+        raise InputError(f'quantize is "8bit", "4bit" or None, not {quantize!r}.')
     if find_spec("bitsandbytes") is None:
         raise ModelError(
             "Loading in 8 or 4 bits needs bitsandbytes, which is not installed: start with "
             "`uv run --extra quantize ...`, or load the model as it is."
         )
+
+
+def configuration(quantize: Quantize, dtype: Any, *, mixed: bool) -> Any:
+    """For transformers' `quantization_config`. `mixed` is for a model that is only partly on the GPU: bitsandbytes
+    then leaves what is outside it as stored.
+    """
     from transformers import BitsAndBytesConfig
 
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it tells for every layer that inputs become float16

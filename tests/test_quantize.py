@@ -11,7 +11,7 @@ from pictures import encoded, patchwork
 
 from lychee_rerank.checkpoints import DEMO_FOLDER
 from lychee_rerank.engine import Reranker
-from lychee_rerank.errors import ModelError
+from lychee_rerank.errors import InputError, ModelError
 from lychee_rerank.loading import part_sizes
 from lychee_rerank.memory import GIB
 from lychee_rerank.placement import Device, plan
@@ -54,6 +54,11 @@ def test_without_the_library_it_is_refused_with_what_to_do(monkeypatch: pytest.M
     monkeypatch.setattr("lychee_rerank.quantize.find_spec", lambda _: None)
     with pytest.raises(ModelError, match="needs bitsandbytes, which is not installed"):
         Reranker.from_pretrained("demo", device_map="cpu", quantize="4bit")
+
+
+def test_another_word_is_refused() -> None:
+    with pytest.raises(InputError, match="not '3bit'"):
+        Reranker.from_pretrained("demo", device_map="cpu", quantize="3bit")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bits", BITS)

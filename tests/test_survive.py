@@ -123,6 +123,15 @@ def test_a_gpu_lost_while_memory_is_given_back_ends_no_run(
     assert codes(interrupted(reranker, pictures, chain([None, FULL], repeat(LOST)))) == [None, *["model_failed"] * 3]
 
 
+def test_an_answer_that_is_not_a_number_is_no_score(reranker: Reranker, pictures: list[bytes]) -> None:
+    norm = reranker._model.model.model.language_model.norm  # type: ignore[attr-defined]
+    handle = norm.register_forward_hook(lambda _module, _inputs, output: output * float("nan"))
+    results = list(reranker.stream("猫", pictures))
+    handle.remove()
+    assert codes(results) == ["model_failed"] * 4
+    assert codes(list(reranker.stream("猫", pictures))) == [None] * 4
+
+
 def test_a_gpu_lost_while_explaining_leaves_the_result_as_it_is(reranker: Reranker, pictures: list[bytes]) -> None:
     reranker.method = "generate"
     result = next(reranker.stream("猫", pictures))

@@ -9,6 +9,7 @@ import typer
 
 from lychee_rerank.commands.bench import bench
 from lychee_rerank.commands.common import EXIT_CODES
+from lychee_rerank.commands.doctor import doctor
 from lychee_rerank.commands.download import download
 from lychee_rerank.commands.evaluate import evaluate
 from lychee_rerank.commands.page import page
@@ -37,3 +38,4 @@ app.command("rank")(rank)
 app.command("eval")(evaluate)
 app.command("bench")(bench)
 app.command("download")(download)
+app.command("doctor")(doctor)

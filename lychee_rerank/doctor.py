@@ -1,0 +1,370 @@
+"""What this machine has, what of it the app can use, where each part of the model would go and how fast it would be.
+
+`examine()` gathers the facts. It loads no weights, changes nothing and goes to no network.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from lychee_rerank.advice import next_steps
+from lychee_rerank.checkpoints import PUBLISHED, Checkpoint, find_checkpoint, list_checkpoints
+from lychee_rerank.errors import CheckpointError, LycheeError
+from lychee_rerank.estimate import Estimate, Sight, Speed, estimate, sight_of
+from lychee_rerank.memory import Releaser, device_name, free_memory, usage
+from lychee_rerank.nvidia import Card, cards
+from lychee_rerank.placement import WORKING_BYTES, Device, Plan, plan
+from lychee_rerank.privacy import without_names
+
+# The published weights, for machines that do not have them yet: a Qwen2.5-VL-7B in BF16.
+PUBLISHED_PARTS = {
+    "model.visual": 1_353_100_288,
+    "model.language_model.embed_tokens": 1_089_994_752,
+    "model.language_model.norm": 7168,
+    **{f"model.language_model.layers.{number}": 466_115_584 for number in range(28)},
+    "lm_head": 1_089_994_752,
+}
+PUBLISHED_SIGHT = Sight(patches=784, tokens=196, blocks=32)
+
+_MEASURED_SECONDS = 0.1  # each of the two to four things measured on a device
+_ROWS = PUBLISHED_SIGHT.tokens + 6
+
+
+@dataclass(frozen=True)
+class Versions:
+    """None for what is not installed; `build` is what torch was built for, "CPU only" or for example "CUDA 13.2"."""
+
+    app: str | None
+    python: str
+    system: str
+    torch: str | None
+    build: str | None
+    transformers: str | None
+    streamlit: str | None
+    driver: str | None
+
+
+@dataclass(frozen=True)
+class Processor:
+    """A GPU or the CPU as torch sees it, memory in bytes; `speed` if it was measured."""
+
+    name: str
+    title: str
+    free: int
+    total: int
+    speed: Speed | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """Weights: where they are, their bytes, and what is wrong with them, one sentence each."""
+
+    name: str
+    path: str
+    size: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One place where weights are looked for, and what is there. `source` is as in `Checkpoint.source`."""
+
+    source: str
+    where: str
+    found: tuple[Found, ...]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Where a model would go, in `words`, if it is `here` or were. `fits` says whether there is memory for it at all,
+    `on_gpu` whether all of it runs on GPUs, `on_empty_gpu` whether it would if no other program used them; `least` is
+    the shortest time a picture can take.
+    """
+
+    name: str
+    here: bool
+    words: str
+    fits: bool
+    on_gpu: bool
+    on_empty_gpu: bool
+    least: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that `lychee-rerank doctor` says. `troubles` are what torch or a driver complained of; `in_use` names
+    the weights that would be loaded, `disk` where fetched ones are kept; `runs` is False where nothing can be scored.
+    """
+
+    versions: Versions
+    cards: tuple[Card, ...]
+    processors: tuple[Processor, ...]
+    disk: str
+    disk_free: int
+    places: tuple[Place, ...]
+    in_use: str | None
+    plans: tuple[Planned, ...]
+    troubles: tuple[str, ...]
+    runs: bool
+    next_steps: tuple[str, ...] = ()
+
+
+def examine(model: str = "auto", *, reserve_gib: float = 1.2, measure: bool = True) -> Report:
+    """The report on this machine. `model` is as for `find_checkpoint`; `measure` takes about a second a device."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    if model == "auto":
+        model = os.environ.get("LYCHEE_MODEL", "").strip() or model
+    seen, chosen, troubles = cards(), _chosen(model), list(_import_troubles())
+    works, places = not troubles, tuple(_places(model))
+    free = _free(troubles) if works else {}
+    speeds = _speeds(free, troubles) if measure else {}
+    report = Report(
+        versions=_versions(seen[0].driver if seen else None, works),
+        cards=seen,
+        processors=_processors(free, speeds),
+        disk=HF_HUB_CACHE,
+        disk_free=shutil.disk_usage(_existing(Path(HF_HUB_CACHE))).free,
+        places=places,
+        in_use=chosen.name if chosen else None,
+        plans=tuple(_plans(chosen, free, reserve_gib, speeds, troubles)) if works else (),
+        troubles=tuple(troubles),
+        runs=works and any(not found.problems for place in places for found in place.found),
+    )
+    return without_names(replace(report, next_steps=next_steps(report)))
+
+
+def _import_troubles() -> Iterator[str]:
+    """What keeps a model from being loaded at all; torch and torchvision of different builds are found here."""
+    for name in ("torch", "torchvision", "transformers"):
+        try:
+            if name == "transformers":  # imports its models only when they are asked for
+                import_module(name).Qwen2_5_VLForConditionalGeneration  # noqa: B018
+            import_module(name)
+        except (ImportError, OSError, RuntimeError) as error:  # OSError: a library that it is linked to is missing
+            yield f"{name} cannot be loaded: {_first_line(error)}"
+            return
+
+
+def _versions(driver: str | None, works: bool) -> Versions:
+    return Versions(
+        app=_installed("lychee-rerank"),
+        python=platform.python_version(),
+        system=platform.platform(),
+        torch=_torch_version() if works else _installed("torch"),
+        build=_torch_build() if works else None,
+        transformers=_installed("transformers"),
+        streamlit=_installed("streamlit"),
+        driver=driver,
+    )
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _torch_version() -> str:
+    import torch
+
+    return str(torch.__version__)  # with the build behind a "+", which the installed package's version leaves out
+
+
+def _torch_build() -> str:
+    import torch
+
+    if torch.version.cuda:
+        return f"CUDA {torch.version.cuda}"
+    if torch.version.hip:
+        return f"ROCm {torch.version.hip}"
+    return "Metal" if torch.backends.mps.is_built() else "CPU only"
+
+
+def _free(troubles: list[str]) -> Mapping[Device, int]:
+    """Free memory of every device that works; what a driver complains of is added to `troubles`."""
+    import psutil
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            free = free_memory()
+        except RuntimeError as error:  # a GPU that is there and does not answer
+            troubles.append(f"the GPU cannot be used: {_first_line(error)}")
+            return {"cpu": psutil.virtual_memory().available}
+    troubles += [str(warning.message).splitlines()[0] for warning in told]
+    return free
+
+
+def _processors(free: Mapping[Device, int], speeds: Mapping[Device, Speed]) -> tuple[Processor, ...]:
+    totals = _totals()
+    return tuple(
+        Processor(device_name(device), _title(device), room, totals[device_name(device)], speeds.get(device))
+        for device, room in free.items()
+    )
+
+
+def _title(device: Device) -> str:
+    import torch
+
+    if isinstance(device, int):
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{threads} thread{'s' * (threads > 1)}" if device == "cpu" else platform.machine()
+
+
+def _totals() -> dict[str, int]:
+    """Bytes of memory by a device's name."""
+    return {device.device: device.total for device in usage()}
+
+
+def _places(model: str) -> Iterator[Place]:
+    """Every place where weights are looked for, in order, also where there is nothing."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    modelscope = os.environ.get("MODELSCOPE_CACHE") or str(Path.home() / ".cache" / "modelscope")
+    yield Place("argument", model if model != "auto" else "", _named(model))
+    listed = list_checkpoints()
+    for source, where in (("huggingface", HF_HUB_CACHE), ("modelscope", modelscope), ("demo", "")):
+        yield Place(source, where, tuple(_described(each) for each in listed if each.source == source))
+
+
+def _named(model: str) -> tuple[Found, ...]:
+    """What the person named, if anything; what is wrong with it is told, not raised."""
+    if model == "auto":
+        return ()
+    try:
+        return (_described(find_checkpoint(model)),)
+    except CheckpointError as error:
+        return (Found(model, str(error.folder or model), 0, error.problems or (str(error),)),)
+
+
+def _described(checkpoint: Checkpoint) -> Found:
+    return Found(checkpoint.name, str(checkpoint.path), checkpoint.size, checkpoint.problems)
+
+
+def _chosen(model: str) -> Checkpoint | None:
+    """What would be loaded; None where that is damaged."""
+    try:
+        chosen = find_checkpoint(model)
+    except CheckpointError:
+        return None
+    return None if chosen.problems else chosen
+
+
+def _plans(
+    chosen: Checkpoint | None,
+    free: Mapping[Device, int],
+    reserve_gib: float,
+    speeds: Mapping[Device, Speed],
+    troubles: list[str],
+) -> Iterator[Planned]:
+    """For what would be loaded, and for the published weights as long as they are not."""
+    import torch
+
+    from lychee_rerank.loading import part_sizes
+
+    if chosen:
+        try:
+            parts, sight = part_sizes(chosen.path, torch.bfloat16), sight_of(chosen.path)
+        except (LycheeError, OSError, ValueError, KeyError, RuntimeError) as error:
+            troubles.append(f"{chosen.name} cannot be planned for: {_first_line(error)}")
+        else:
+            yield _planned(chosen.name, parts, sight, free, reserve_gib, speeds)
+    if chosen is None or chosen.is_demo:
+        published = _planned(PUBLISHED, PUBLISHED_PARTS, PUBLISHED_SIGHT, free, reserve_gib, speeds)
+        yield replace(published, here=False)
+
+
+def _planned(
+    name: str,
+    parts: Mapping[str, int],
+    sight: Sight,
+    free: Mapping[Device, int],
+    reserve_gib: float,
+    speeds: Mapping[Device, Speed],
+) -> Planned:
+    planned, totals = plan(parts, free, reserve_gib), _totals()
+    without_others = plan(parts, {device: totals[device_name(device)] for device in free}, reserve_gib)
+    in_memory = sum(size for part, size in parts.items() if planned.device_map[part] == "cpu")
+    fits = not in_memory or in_memory + WORKING_BYTES <= free["cpu"]
+    least = estimate(parts, planned.device_map, sight, speeds) if fits else None
+    return Planned(name, True, planned.words, fits, _on_gpu(planned), _on_gpu(without_others), least)
+
+
+def _on_gpu(planned: Plan) -> bool:
+    return not {"cpu", "disk"} & set(planned.device_map.values())
+
+
+def _speeds(free: Mapping[Device, int], troubles: list[str]) -> dict[Device, Speed]:
+    speeds: dict[Device, Speed] = {}
+    for device in free:
+        try:
+            speeds[device] = measured(device)
+        except RuntimeError as error:  # out of memory among them
+            troubles.append(f"{device_name(device)} could not be measured: {_first_line(error)}")
+    Releaser().now()
+    return speeds
+
+
+def measured(device: Device) -> Speed:
+    """How fast a device is, in about half a second, with the shapes of the published model in BF16.
+
+    Raises RuntimeError where the device fails or has no room for a matrix of 136 MB.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    where = torch.device("cuda", device) if isinstance(device, int) else torch.device(device)
+    gpu = where.type != "cpu"
+    large = torch.ones(18_944, 3584, dtype=torch.bfloat16, device=where)
+    matrix = large if gpu else large[:2048, :2048].contiguous()  # a slow CPU must be done in time too
+    rows, row = matrix.new_ones(_ROWS, matrix.shape[1]), large.new_ones(1, large.shape[1])
+    finish = torch.get_device_module(where).synchronize
+
+    def lap(work: Callable[[], Any]) -> float:
+        return _seconds(work, finish)
+
+    with torch.inference_mode():
+        flops = 2 * _ROWS * matrix.numel() / lap(lambda: F.linear(rows, matrix))
+        reading = large.nbytes / lap(lambda: F.linear(row, large))
+        small = large.new_ones(1, 256)
+        starting = lap(lambda: F.rms_norm(small, (256,)))
+        kept = torch.ones(32 * 2**20, dtype=torch.uint8)
+        fetching = kept.nbytes / lap(lambda: kept.to(where)) if gpu else None
+    return Speed(flops, reading, starting, fetching)
+
+
+def _seconds(work: Callable[[], Any], finish: Callable[[], Any]) -> float:
+    """How long one piece of work takes when many are done one after the other."""
+    work()
+    finish()
+    count, spent = 1, 0.0
+    while True:
+        start = time.perf_counter()
+        for _ in range(count):
+            work()
+        finish()
+        spent = time.perf_counter() - start
+        if spent >= _MEASURED_SECONDS:
+            return spent / count
+        count *= 4 if spent < _MEASURED_SECONDS / 8 else 2
+
+
+def _existing(folder: Path) -> Path:
+    return next(each for each in (folder, *folder.absolute().parents) if each.exists())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

@@ -74,6 +74,19 @@ def write_qwen3(folder: Path, *, seed: int = 0, tied: bool = True) -> Path:
     return _write_folder(folder, model, tokenizer, preprocessor)
 
 
+def write_published_qwen3(folder: Path, *, seed: int = 0) -> Path:
+    """The layout the rerankers of 2B and 8B were published in: rope_scaling and rope_theta apart in the config."""
+    write_qwen3(folder, seed=seed)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    rope = config["text_config"].pop("rope_parameters")
+    config["text_config"]["rope_theta"] = rope.pop("rope_theta")
+    config["text_config"]["rope_scaling"] = rope
+    config["vision_config"]["model_type"] = "qwen3_vl"
+    config["vision_config"].pop("rope_parameters", None)
+    _write(folder / "config.json", config)
+    return folder
+
+
 def write_published(
     folder: Path, *, seed: int = 0, processor: str = "Qwen2VLImageProcessor", shards: int = 2, tied: bool = False
 ) -> Path:

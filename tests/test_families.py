@@ -10,7 +10,7 @@ import torch
 import transformers
 from pictures import encoded, patchwork
 from published_protocol import PublishedProtocol
-from small_checkpoints import write_checkpoint, write_published, write_qwen3
+from small_checkpoints import write_checkpoint, write_published, write_published_qwen3, write_qwen3
 
 from lychee_rerank.checkpoints import check
 from lychee_rerank.engine import Reranker
@@ -21,7 +21,7 @@ from lychee_rerank.loading import part_sizes
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "Qwen2.5-VL, tied as 3B": lambda folder: write_checkpoint(folder, tied=True),
     "Qwen2.5-VL, tied and published": lambda folder: write_published(folder, tied=True),
-    "Qwen3-VL, tied as 2B": write_qwen3,
+    "Qwen3-VL, tied and published as 2B": write_published_qwen3,
     "Qwen3-VL, as 8B": lambda folder: write_qwen3(folder, tied=False),
 }
 QUERIES = ("红色的猫", "a blue dog on sand", "红色 dress", "红色的猫")

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import gc
 import json
+import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -20,6 +22,9 @@ from transformers import PreTrainedModel
 
 from lychee_rerank.engine import Reranker
 from lychee_rerank.errors import CheckpointError, LycheeError, ModelError, OutOfMemoryError
+from lychee_rerank.export import to_csv
+from lychee_rerank.jobs import Job, Picture
+from lychee_rerank.query import normalize_query
 from lychee_rerank.results import ImageScore
 
 FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -44,8 +49,9 @@ def reranker(loaded: Reranker) -> Reranker:
     return loaded
 
 
-def interrupted(reranker: Reranker, pictures: list[bytes], passes: Iterator[Exception | None]) -> list[ImageScore]:
-    """Scores while the vision tower, which runs once a try, raises what `passes` gives."""
+@contextmanager
+def raising(reranker: Reranker, passes: Iterator[Exception | None]) -> Iterator[None]:
+    """The vision tower, which runs once a try, raises what `passes` gives."""
 
     def hook(*_: object) -> None:
         if (error := next(passes)) is not None:
@@ -53,9 +59,14 @@ def interrupted(reranker: Reranker, pictures: list[bytes], passes: Iterator[Exce
 
     handle = reranker._model.model.model.visual.register_forward_pre_hook(hook)  # type: ignore[attr-defined]
     try:
-        return list(reranker.stream("猫", pictures))
+        yield
     finally:
         handle.remove()
+
+
+def interrupted(reranker: Reranker, pictures: list[bytes], passes: Iterator[Exception | None]) -> list[ImageScore]:
+    with raising(reranker, passes):
+        return list(reranker.stream("猫", pictures))
 
 
 def codes(results: list[ImageScore]) -> list[str | None]:
@@ -112,6 +123,19 @@ def test_a_lost_gpu_keeps_the_ranking_so_far_and_says_what_to_do(reranker: Reran
     assert "restarted" in str(results[2].error)
 
 
+def test_a_ranking_that_lost_its_gpu_ends_and_can_be_exported(reranker: Reranker, pictures: list[bytes]) -> None:
+    passes = chain([None, None], repeat(LOST))
+    reranker.method = "generate"
+    with raising(reranker, passes):
+        named = [Picture(str(number), f"{number}.png", picture) for number, picture in enumerate(pictures)]
+        job = Job(normalize_query("猫"), named, lambda: reranker)
+        job.wait(60)
+    ended = job.snapshot()
+    assert (ended.state, ended.done) == ("done", 4)
+    assert codes(list(ended.ranking)) == [None, None, "model_failed", "model_failed"]
+    assert to_csv(ended.ranking).count(b"GPU stopped answering") == 2
+
+
 def test_a_gpu_lost_while_memory_is_given_back_ends_no_run(
     reranker: Reranker, pictures: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,13 +160,8 @@ def test_a_gpu_lost_while_explaining_leaves_the_result_as_it_is(reranker: Rerank
     reranker.method = "generate"
     result = next(reranker.stream("猫", pictures))
     reranker.forget()
-
-    def hook(*_: object) -> None:
-        raise LOST
-
-    handle = reranker._model.model.model.visual.register_forward_pre_hook(hook)  # type: ignore[attr-defined]
-    assert reranker.explain("猫", result, pictures[0]) == result
-    handle.remove()
+    with raising(reranker, repeat(LOST)):
+        assert reranker.explain("猫", result, pictures[0]) == result
 
 
 def wrong_shape(folder: Path, _: pytest.MonkeyPatch) -> None:
@@ -207,6 +226,23 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**config, "architectures": ["Other"]}), encoding="utf-8")
     with pytest.raises(CheckpointError, match="describes Other, not a Qwen2.5-VL or Qwen3-VL"):
         Reranker.from_pretrained(str(folder))
+
+
+def test_what_an_earlier_model_held_is_free_before_the_next_one_loads(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = Reranker.from_pretrained(str(checkpoint), method="yes_no", device_map="cpu")
+    next(earlier.stream("猫", [encoded(patchwork(1))]))
+    alive = weakref.ref(earlier._model.model.model.visual)  # type: ignore[attr-defined]
+    del earlier
+    seen: list[object] = []
+    monkeypatch.setattr("lychee_rerank.loading._planned", lambda *_: seen.append(alive()) or "cpu")
+    gc.disable()  # not by luck
+    try:
+        Reranker.from_pretrained(str(checkpoint), method="yes_no")
+    finally:
+        gc.enable()
+    assert seen == [None]
 
 
 def test_ten_switches_between_models_leave_nothing_behind(tmp_path: Path, pictures: list[bytes]) -> None:

@@ -37,8 +37,8 @@ def _steps(report: Report) -> Iterator[str]:
         return
     yield from _card_is_not_used(report)
     yield from _weights_are_damaged(report)
-    yield from _memory_is_short(report)
     yield from _weights_are_missing(report)
+    yield from _memory_is_short(report)
 
 
 def _torch_is_missing(report: Report) -> Iterator[str]:

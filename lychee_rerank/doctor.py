@@ -363,7 +363,7 @@ def _seconds(work: Callable[[], Any], finish: Callable[[], Any]) -> float:
 
 
 def _existing(folder: Path) -> Path:
-    return next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    return next((each for each in (folder, *folder.absolute().parents) if each.exists()), Path.cwd())
 
 
 def _first_line(error: Exception) -> str:

@@ -249,6 +249,29 @@ def test_a_card_beside_a_torch_for_the_cpu_is_seen(machine: Path, monkeypatch: p
     assert "--torch-backend=auto" in report.next_steps[0]
 
 
+def on_a_4090(free: float, monkeypatch: pytest.MonkeyPatch) -> Report:
+    monkeypatch.setattr(doctor, "cards", lambda: (RTX,))
+    monkeypatch.setattr(doctor, "free_memory", lambda: {0: int(free * GIB), "cpu": 60 * GIB})
+    monkeypatch.setattr(doctor, "_totals", lambda: {"GPU 0": 24 * GIB, "CPU": 64 * GIB})
+    monkeypatch.setattr(doctor, "_title", lambda device: str(device))
+    return examine(measure=False)
+
+
+def test_the_plan_for_a_card_is_told_before_anything_is_loaded(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = on_a_4090(22.8, monkeypatch)
+    assert report.plans[1].words == "28 of 28 blocks on GPU 0, 15.4 GiB of 22.8 GiB free, 1.2 GiB kept free"
+    assert report.plans[1].on_gpu
+    assert len(report.next_steps) == 1
+
+
+def test_a_card_that_is_crowded_is_told_apart_from_one_that_is_small(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = on_a_4090(9, monkeypatch)
+    assert (report.plans[1].on_gpu, report.plans[1].on_empty_gpu, report.plans[1].fits) == (False, True, True)
+    assert report.next_steps[-1].startswith("Close other programs that use the GPU")
+
+
 def test_what_a_driver_complains_of_is_told_once(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def complain() -> bool:
         import warnings

@@ -56,9 +56,7 @@ def test_damaged_weights_are_listed_with_each_thing_that_is_wrong() -> None:
 
 def test_an_estimate_is_told_as_a_range() -> None:
     plan = replace(READY.plans[0], least=Estimate(0.0223, 4.51))
-    assert "about 0.022 to 0.045 s a picture by yes/no, 4.5 to 9 s by a written score" in told(
-        replace(READY, plans=(plan,))
-    )
+    assert "about 22 to 45 ms a picture by yes/no, 4.5 to 9 s by a written score" in told(replace(READY, plans=(plan,)))
 
 
 def test_a_plan_that_memory_does_not_allow_says_so() -> None:

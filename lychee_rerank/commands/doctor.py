@@ -120,5 +120,7 @@ def _time(least: Estimate) -> list[str]:
 
 
 def _span(seconds: float) -> str:
-    """For example "0.022 to 0.045 s": two digits are more than an estimate can hold already."""
-    return f"{float(f'{seconds:.2g}'):g} to {float(f'{seconds * _AT_MOST:.2g}'):g} s"
+    """For example "22 to 45 ms" or "4.5 to 9 s": two digits are more than an estimate can hold already."""
+    factor, unit = (1, "s") if seconds * _AT_MOST >= 1 else (1000, "ms")
+    least, most = (float(f"{factor * time:.2g}") for time in (seconds, seconds * _AT_MOST))
+    return f"{least:g} to {most:g} {unit}"

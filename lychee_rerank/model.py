@@ -5,7 +5,7 @@ Nothing is computed twice. A prompt is the same for all pictures of a ranking up
 is prefilled once into a KV cache; per picture the model computes the vision tower, the image tokens and the few tokens
 behind them, and the cache is cropped back to the prefix. For yes/no only two rows of lm_head are used. Image tokens
 are kept by the picture's content, so that a second query over the same pictures runs no vision tower. Every shortcut
-gives the scores of the plain way (tests/test_model.py).
+gives the scores of the plain way, for every family (tests/test_model.py, tests/test_families.py).
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def screen(report: Report) -> Group:
     for title, lines in _sections(report):
         for number, line in enumerate(lines):
             table.add_row(title if number == 0 else "", Text(line))
-    return Group(table, Text("\nGiB are 1024³ bytes; hubs and shops count GB, 1000³ bytes.", style="dim"))
+    return Group(table, Text("\n1 GiB is 1.074 GB, in which hubs and shops count.", style="dim"))
 
 
 def _sections(report: Report) -> Iterator[tuple[str, list[str]]]:

@@ -11,7 +11,7 @@ from lychee_rerank.checkpoints import PUBLISHED
 from lychee_rerank.memory import GIB, amount
 
 if TYPE_CHECKING:
-    from lychee_rerank.doctor import Found, Report
+    from lychee_rerank.report import Found, Report
 
 _MOST = 3
 _PUBLISHED_BYTES = 16_582_000_000

@@ -11,7 +11,7 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,103 +20,23 @@ from typing import Any
 from lychee_rerank.advice import next_steps
 from lychee_rerank.checkpoints import PUBLISHED, Checkpoint, find_checkpoint, list_checkpoints
 from lychee_rerank.errors import CheckpointError, LycheeError
-from lychee_rerank.estimate import Estimate, Sight, Speed, estimate, sight_of
+from lychee_rerank.estimate import (
+    PUBLISHED_PARTS,
+    PUBLISHED_SIGHT,
+    TOKENS_BEHIND_PICTURE,
+    Sight,
+    Speed,
+    estimate,
+    sight_of,
+)
 from lychee_rerank.memory import Releaser, device_name, free_memory, usage
-from lychee_rerank.nvidia import Card, cards
+from lychee_rerank.nvidia import cards
 from lychee_rerank.placement import WORKING_BYTES, Device, Plan, plan
 from lychee_rerank.privacy import without_names
-
-# The published weights, for machines that do not have them yet: a Qwen2.5-VL-7B in BF16.
-PUBLISHED_PARTS = {
-    "model.visual": 1_353_100_288,
-    "model.language_model.embed_tokens": 1_089_994_752,
-    "model.language_model.norm": 7168,
-    **{f"model.language_model.layers.{number}": 466_115_584 for number in range(28)},
-    "lm_head": 1_089_994_752,
-}
-PUBLISHED_SIGHT = Sight(patches=784, tokens=196, blocks=32)
+from lychee_rerank.report import Found, Place, Planned, Processor, Report, Versions
 
 _MEASURED_SECONDS = 0.1  # each of the two to four things measured on a device
-_ROWS = PUBLISHED_SIGHT.tokens + 6
-
-
-@dataclass(frozen=True)
-class Versions:
-    """None for what is not installed; `build` is what torch was built for, "CPU only" or for example "CUDA 13.2"."""
-
-    app: str | None
-    python: str
-    system: str
-    torch: str | None
-    build: str | None
-    transformers: str | None
-    streamlit: str | None
-    driver: str | None
-
-
-@dataclass(frozen=True)
-class Processor:
-    """A GPU or the CPU as torch sees it, memory in bytes; `speed` if it was measured."""
-
-    name: str
-    title: str
-    free: int
-    total: int
-    speed: Speed | None = None
-
-
-@dataclass(frozen=True)
-class Found:
-    """Weights: where they are, their bytes, and what is wrong with them, one sentence each."""
-
-    name: str
-    path: str
-    size: int
-    problems: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Place:
-    """One place where weights are looked for, and what is there. `source` is as in `Checkpoint.source`."""
-
-    source: str
-    where: str
-    found: tuple[Found, ...]
-
-
-@dataclass(frozen=True)
-class Planned:
-    """Where a model would go, in `words`, if it is `here` or were. `fits` says whether there is memory for it at all,
-    `on_gpu` whether all of it runs on GPUs, `on_empty_gpu` whether it would if no other program used them; `least` is
-    the shortest time a picture can take.
-    """
-
-    name: str
-    here: bool
-    words: str
-    fits: bool
-    on_gpu: bool
-    on_empty_gpu: bool
-    least: Estimate | None = None
-
-
-@dataclass(frozen=True)
-class Report:
-    """Everything that `lychee-rerank doctor` says. `troubles` are what torch or a driver complained of; `in_use` names
-    the weights that would be loaded, `disk` where fetched ones are kept; `runs` is False where nothing can be scored.
-    """
-
-    versions: Versions
-    cards: tuple[Card, ...]
-    processors: tuple[Processor, ...]
-    disk: str
-    disk_free: int
-    places: tuple[Place, ...]
-    in_use: str | None
-    plans: tuple[Planned, ...]
-    troubles: tuple[str, ...]
-    runs: bool
-    next_steps: tuple[str, ...] = ()
+_ROWS = PUBLISHED_SIGHT.tokens + TOKENS_BEHIND_PICTURE
 
 
 def examine(model: str = "auto", *, reserve_gib: float = 1.2, measure: bool = True) -> Report:

@@ -51,6 +51,17 @@ class Estimate:
     generate: float
 
 
+# The published weights, for machines that do not have them yet: a Qwen2.5-VL-7B in BF16.
+PUBLISHED_PARTS = {
+    "model.visual": 1_353_100_288,
+    "model.language_model.embed_tokens": 1_089_994_752,
+    "model.language_model.norm": 7168,
+    **{f"model.language_model.layers.{number}": 466_115_584 for number in range(28)},
+    "lm_head": 1_089_994_752,
+}
+PUBLISHED_SIGHT = Sight(patches=784, tokens=196, blocks=32)
+
+
 def estimate(
     parts: Mapping[str, int],
     placed: Mapping[str, Device],

@@ -14,19 +14,11 @@ import torch
 
 from lychee_rerank import doctor
 from lychee_rerank.advice import TORCH_FOR_THE_CARD, next_steps
-from lychee_rerank.doctor import (
-    PUBLISHED_PARTS,
-    Found,
-    Place,
-    Planned,
-    Processor,
-    Report,
-    Versions,
-    examine,
-    measured,
-)
+from lychee_rerank.doctor import examine, measured
+from lychee_rerank.estimate import PUBLISHED_PARTS
 from lychee_rerank.memory import GIB
 from lychee_rerank.nvidia import Card
+from lychee_rerank.report import Found, Place, Planned, Processor, Report, Versions
 
 REAL = Found("vec-ai/lychee-rerank-mm", "~/hub", 16_582_000_000, ())
 CUT = replace(REAL, problems=("model-00002-of-00004.safetensors is missing", "b is missing", "c is missing"))

@@ -15,8 +15,8 @@ from lychee_rerank import doctor
 from lychee_rerank.advice import next_steps
 from lychee_rerank.cli import app
 from lychee_rerank.commands.doctor import screen
-from lychee_rerank.doctor import Report
 from lychee_rerank.estimate import Estimate
+from lychee_rerank.report import Report
 
 __all__ = ["machine"]
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from lychee_rerank.checkpoints import DEMO_FOLDER
-from lychee_rerank.doctor import PUBLISHED_PARTS, PUBLISHED_SIGHT
-from lychee_rerank.estimate import Sight, Speed, estimate, sight_of
+from lychee_rerank.estimate import PUBLISHED_PARTS, PUBLISHED_SIGHT, Sight, Speed, estimate, sight_of
 from lychee_rerank.loading import part_sizes
 from lychee_rerank.placement import Device
 

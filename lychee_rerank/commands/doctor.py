@@ -17,8 +17,8 @@ from lychee_rerank.commands.common import FAILED, ends_in_one_line
 from lychee_rerank.memory import amount
 
 if TYPE_CHECKING:
-    from lychee_rerank.doctor import Place, Planned, Report
     from lychee_rerank.estimate import Estimate
+    from lychee_rerank.report import Place, Planned, Report
 
 _SOURCES = {
     "argument": "--model, LYCHEE_MODEL",

@@ -53,7 +53,9 @@ _ASCII.update(
         strict=True,
     )
 )
-_NOISE = re.compile(r"\s+|<\|[^<>]{0,40}?\|>|</?(?!score|rating|得分|评分|分数)[a-z][^<>]{0,60}>|[\ufe0f\u20e3\u200b]")
+_NOISE = re.compile(
+    r"\s+|<\|[^<>]{0,40}?\|>|</?(?!score|rating|得分|评分|分数)[a-z][^<>]{0,60}>|[\ufe0f\u20e3\u200b]|四舍五入"
+)
 
 _DIGITS = {**dict(zip("零一二三四五六七八九十", range(11), strict=True)), "〇": 0, "两": 2}
 _DIGITS |= {word: value for value, word in enumerate("zero one two three four five six seven eight nine ten".split())}
@@ -66,9 +68,9 @@ _WORDS = re.compile(
     | (?P<tens>{_ZH}?)十(?P<ones>{_ZH}?)(?!分(?![制满中])[\u4e00-\u9fff])  # 十分 mostly means "very"
     | (?P<zh>{_ZH}+)(?:点(?P<zh_part>{_ZH}{{1,2}})(?![十百{_ZH[1:-1]}]))?(?![十百千万亿])
     | (?<!\bthis\s)(?<!\bthat\s)(?<!\bthe\s) \b(?!one\b(?!\s(?:point|to|out)\b|\s?/))
-      (?P<en>{_EN})\b (?:\spoint(?P<en_part>(?:\s{_EN}\b){{1,2}}))?
+      (?P<en>{_EN})\b(?!\s(?:hundred|thousand)) (?:[\s-]point(?P<en_part>(?:[\s-]{_EN}\b){{1,2}}))?
     | (?P<mark>[①-⑩🔟])
-    | (?P<full>★{{1,10}})(?P<empty>☆{{1,10}})
+    | (?P<full>★{{1,10}})(?P<empty>☆{{1,10}})(?![^\n。]{{0,8}}\d)
     """,
     re.VERBOSE,
 )
@@ -108,7 +110,7 @@ def _digits(match: re.Match[str]) -> str:
     if match["zh"]:
         whole, part = list(match["zh"]), list(match["zh_part"] or "")
     elif match["en"]:
-        whole, part = [match["en"]], (match["en_part"] or "").split()
+        whole, part = [match["en"]], re.findall(_EN, match["en_part"] or "")
     else:
         return str(10 * _DIGITS[match["tens"] or "一"] + _DIGITS[match["ones"] or "零"])
     digits = ["".join(str(_DIGITS[word]) for word in words) for words in (whole, part)]

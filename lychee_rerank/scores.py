@@ -38,17 +38,16 @@ _TO = r"\s?(?:-|~|到|至|\bto\b|\band\b)\s?"
 _ANCHOR = r"\s?分?\s?(?:表示|代表|意味着|指|为|是|[=:]|\bmeans?\b|\bbeing\b|\bis\b)"  # 0分表示不相关
 _SCALE = re.compile(
     rf"""
-      (?:满分|最[高低]分?|上限|full\smarks?)\s?[为是:=共]?\s?\d{{1,3}}\s?分?
+      (?:满分|最[高低]分?|上限|full\smarks?)\s?[为是:=共]?\s?\d{{1,3}}\s?[分星]?
     | \d{{1,3}}\s?[分点][为是]?(?:满[分点]|最高) | \d{{1,3}}\s?分制 | \d{{1,3}}[-\s](?:point|star)\s(?:scale|system)
-    | [从在]?(?<!\d)(?:5|10|100)分[中里]
-    | 总分[为是共]?\s?(?:10|100)\s?分?(?=\s?[,，。;]\s?[^\d,，。]{{0,8}}[得给打评])
+    | [从在按以]?(?<!\d)(?:5|10|100)分(?:[中里]|来?[计算])
     | \b(?:max(?:imum)?|highest)(?:\s(?:score|possible|rating|is|of))*["\s:=]*\d{{1,3}}
     | (?<![\d分?]\s)(?<!points\s)(?<!point\s)(?<!stars\s)(?<!marks\s)\bout\sof\s(?:a\spossible\s)?(?:5|10|20|50|100)\b
     | (?<![\d分]\s)(?<![\d分])(?<!points)(?<!stars)/\s?(?:5|10|100)(?!\d|[./-]\d)
     # 0 to 10, and others where a word, a bracket or 分 says that it is a scale
     | (?:\bfrom\s)?(?<![\d.])[01]\s?分?{_TO}(?:10(?!\d|\.\d)\s?(?:分|points?)?|(?:5|100)\s?(?:分|points?))(?:的?范围|之间)?[内中]?
     | (?:\b(?:on|from|in|using)\s)?(?:\b(?:a|the)\s)?(?:\b(?:scale|range)|(?:[评得打]分|分[数值])?范围|(?<=[(\[])|[从在])
-      [^\w\n]?\s?(?:of|from|is|[为是])?\s?[01]\s?分?{_TO}(?:1|5|10|100)(?!\d|\.\d)\s?[分%]?(?:的?范围|之间)?[内中]?
+      [^\w\n]?\s?(?:of|from|is|[为是])?\s?[01]\s?分?\s?(?:\([^()\d]{{1,20}}\))?{_TO}(?:1|5|10|100)(?!\d|\.\d)\s?[分%]?(?:的?范围|之间)?[内中]?
     | [\[(]\s?[01]\s?,\s?(?:1|5|10|100)\s?[\])]
     | \b(?:0|1|10|100){_ANCHOR}(?:[^\d。\n]{{1,40}}(?<!\d)\d{{1,3}}{_ANCHOR}){{1,9}}
     """,
@@ -64,7 +63,7 @@ _NUMBER = re.compile(
     r"|(?<![\w.])\.\d+"  # .5
 )
 _RANGE = re.compile(
-    rf"\s?(?:{_FEN})?\s?(?:-|~|[到至或和与]|\b(?:to|and|or)\b)\s?(\d{{1,2}}(?:\.\d+)?)(?![\d.]*\d|\s?[月日号年:])"
+    rf"\s?(?:{_FEN})?\s?(?:-|~|[到至或和与]|\b(?:to|and|or)\b(?: an?\b)?)\s?(\d{{1,2}}(?:\.\d+)?)(?![\d.]*\d|\s?[月日号年:])"
 )
 _OUT_OF = re.compile(
     rf"\s?(?:{_FEN}|points?|stars?|marks?|pts)?\s?(?:/|\bout\sof\b|\bof\b)\s?(?:the\s)?(?:a\spossible\s)?"
@@ -75,11 +74,11 @@ _OUT_OF = re.compile(
 _LABEL = re.compile(
     r"""
     (?:得\s?分|评\s?[分价级]|打\s?分|给分|分\s?[数值]|总\s?[分评]|点数|匹配分
-      |(?:相关|匹配|相似|符合|契合|吻合|贴合|关[联连]|一致)(?:性|程?度|指数)
+      |(?:相关|匹配|相似|符合|契合|吻合|贴合|关[联连]|一致)(?:性|程?度|指数|率)
       |score[sd]?|scoring|(?<![a-z])(?:rating|rated?|graded?|marks?)|relevanc[ey]|similarity|boxed
-      |(?:\bmatch|\bpoints?|答案|结果|\banswer|\bresult)(?=\W?\s?[:={])
+      |(?:\bmatch(?:ing)?(?:\s(?:level|degree))?|\bpoints?|程度|答案?|结果|结论|\banswer|\bresult)(?=\W?\s?[:={为])
     )(?!标准|规则|依据|理由|原因|说明|细则|维度|项|点)(?:\s?\([^()]{0,40}\))?
-    (?:[\s:="'\[\](){}<>|/~→+-]
+    (?:[^\w。;!?,，、.%]
       |是|大?[约概]|应该?|可以?|[评定]?为|高?达到?|给?出|打|的|共|在|判|值|如下|结果
       |\b(?:is|was|be|are|of|for|from|at|as|on|an?|it|this|that|the|to|given?|would|should|i|my|about|around
           |approximately|roughly|value|scale|level|image|picture|photo|here|follows)\b
@@ -110,15 +109,18 @@ _ODD_BEFORE = re.compile(
 
 # What stands behind it: a unit, a percentage, a thing that is counted.
 _UNIT = re.compile(rf"\s?(?:{_FEN}|points?\b|pts?\b)")
-_PERCENT = re.compile(r"\s?%(?P<of_match>\s?的?\s?(?:match|relevan|similar|匹配|相关|符合|吻合|契合|相似))?")
+_PERCENT = re.compile(
+    r"\s?(?:%|percent\b)(?P<of_match>\s?的?\s?(?:match|relevan|similar|匹配|相关|符合|吻合|契合|相似))?"
+)
 _COUNTED = re.compile(
-    r"\s?(?:[只个张条位人名辆件朵棵颗头匹双种年月日号元岁度米秒]|点[\d钟]|分(?:[钟辨米贝]|之(?!间))|[:×]\d"
+    r"\s?(?:[只个张条位人名辆件朵棵颗头匹双种年月日号元岁度米秒项]|点[\d钟]|分(?:[钟辨米贝]|之(?!间))|[:×]\d"
     r"|points?\s(?:off|deducted|lost))|-?[a-z]|\s(?:px|cm|mm|x)\b"
 )
-_THINGS = re.compile(r"\s(?!points|stars|marks)[a-z]{2,}s\b")
+_THINGS = re.compile(r" (?!points|stars|marks)[a-z]{2,}s\b")
 _OF_THEM = re.compile(r"\sof\b|的")
+_ITEM_START = re.compile(r"(?:^|[\n。;]|\.\s)[\s(]?\Z")
 _LIST_MARK = re.compile(r"[.)、](?:[^\W\d]| \S)")
-_CLAUSE_START = re.compile(r"(?:^|[\n。;!?,，]|\.\s)\s?(?:an?\s)?")
+_CLAUSE_START = re.compile(r"(?:^|[\n。;!?，]|(?<!\d),|\.\s)\s?(?:it(?:'s| is) )?(?:an?\s)?")
 _CLAUSE_END = re.compile(r"[\n。;!?,，:]|\.(?!\d)")
 
 # What ends a score that is still being written: no further digit, unit or scale can come.
@@ -145,6 +147,10 @@ class _Number:
     def tier(self) -> Tier:
         return "primary" if self.clear and self.rank >= _WITH_UNIT else "fallback"
 
+    @property
+    def is_full_total(self) -> bool:
+        return self.rank == _TOTAL and self.value == 10 and not _OUT_OF.match(self.behind)
+
 
 def parse_score(answer: str) -> ParsedScore:
     """The score in an answer, by the three tiers of the design; never raises, in time that grows with the length."""
@@ -169,7 +175,11 @@ def _best(answer: str) -> _Number | None:
     plain = (
         plain.replaced(_SCALE, lambda _: " ").replaced(_SUM, lambda _: "得分:").replaced(_FULL_MARKS, lambda _: "10分")
     )
-    return max(_numbers(answer, plain, scale), key=lambda number: (number.rank, number.clear), default=None)
+    numbers = list(_numbers(answer, plain, scale))
+    explicit = [number for number in numbers if number.rank >= _WITH_UNIT]
+    if len(explicit) == 2:  # 6分，总分10分: a full total beside a single score is its scale
+        numbers = [number for number in explicit if not number.is_full_total] or numbers
+    return max(numbers, key=lambda number: (number.rank, number.clear), default=None)
 
 
 def _numbers(answer: str, plain: PlacedText, scale: float) -> Iterator[_Number]:
@@ -181,7 +191,7 @@ def _numbers(answer: str, plain: PlacedText, scale: float) -> Iterator[_Number]:
             continue
         value = _value(match[0])
         upper = _RANGE.match(text, end)
-        if upper and value < float(upper[1]) <= scale:
+        if upper and text[max(0, start - 1) : start] != "-" and value < float(upper[1]) <= scale:
             value, end = (value + float(upper[1])) / 2, upper.end(1)
         in_range = end > match.end()
         out_of = _OUT_OF.match(text, end)
@@ -249,9 +259,10 @@ def _leads_to(between: str, rest: str) -> bool:
 
 def _is_alone(before: str, rest: str) -> bool:
     """Whether nothing else is said in the number's clause."""
-    return not re.search(r"\w", _CLAUSE_START.split(before)[-1] + _CLAUSE_END.split(rest, maxsplit=1)[0])
+    clause = _CLAUSE_START.split(before)[-1] + _CLAUSE_END.split(rest, maxsplit=1)[0]
+    return not re.search(r"\w", clause) and clause.count("(") == clause.count(")")
 
 
 def _is_listed(before: str, behind: str) -> bool:
     """Whether this is an item's number in a list: `1. the subject`."""
-    return not before.rpartition("\n")[2].strip(" (") and _LIST_MARK.match(behind) is not None
+    return _ITEM_START.search(before) is not None and _LIST_MARK.match(behind) is not None

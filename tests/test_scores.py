@@ -36,6 +36,36 @@ def test_the_seed_example_gives_its_score_as_primary() -> None:
     assert (parsed.value, parsed.tier) == (8.6, "primary")
 
 
+# Reasons full of numbers, none of them the score, and explicit scores: in either order the score is read.
+REASONS = {
+    "zh": """图中有2个人、3只狗和1辆车|图片尺寸为1920x1080|拍摄于2019年5月6日下午3点|时钟显示8:30|画面中80%是天空
+        |海报上写着“买2送1，仅需9.9元”|满足5个条件中的3个|约2/3的画面被遮挡|1. 主体清晰 2. 背景匹配|图中约有7到8个人
+        |她看起来30岁左右，穿着七分袖上衣|比分为3:2|气温为-5度|背景扣1分，细节扣0.5分|整体氛围十分温馨|总共5只气球
+        |车牌号为A12345，电话010-62345678|距离约5分钟车程|价格￥8.5，销量1000+|最后一排有4个人""",
+    "en": """There are 2 people, 3 dogs and 1 car|The size is 1920x1080|Taken in 2019 at 3 pm|The clock says 8:30
+        |2 of the 5 elements are missing|80% of the frame is sky|The poster says "buy 2 get 1 free for $9.99"
+        |1. The subject is clear. 2. The background fits|There are 7 to 8 people|A 5-star hotel|The match ended 3-2
+        |It is -5 degrees|I took off 1 point for the hat|The description asks for "3 cats" and there are 2
+        |There is a total of 5 balloons|Overall the 3 colours fit well|One of the two dogs is missing|Version 2.0""",
+}
+SCORES = {
+    "zh": """得分：6.4|得分：6.4分|评分：6.4/10|打6.4分|我给6.4分|总分：6.4|匹配度：6.4|**得分：6.4分**|最终得分6.4分
+        |满分10分，得6.4分|评分（0-10）：6.4|{"score": 6.4}|<score>6.4</score>|【评分】6.4|因此评分为6.4分""",
+    "en": """Score: 6.4|Score: 6.4/10|I'd give it 6.4/10|I would rate it 6.4 out of 10|Overall: 6.4/10|**Score:** 6.4
+        |Relevance: 6.4|The score is 6.4|Score (0-10): 6.4|On a scale of 0 to 10, I give it a 6.4|{"score": 6.4}
+        |It deserves a 6.4|Total: 6.4""",
+}
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_numbers_in_the_reason_do_not_win_over_the_score(language: str) -> None:
+    for reason in REASONS[language].split("|"):
+        for score in SCORES[language].split("|"):
+            first, last = f"{score.strip()}.\n{reason.strip()}", f"{reason.strip()}. {score.strip()}"
+            assert (parse_score(first).value, parse_score(first).tier) == (6.4, "primary"), first
+            assert (parse_score(last).value, parse_score(last).tier) == (6.4, "primary"), last
+
+
 @pytest.mark.parametrize(
     ("answer", "shown"),
     [

@@ -17,7 +17,11 @@ _STYLE = Path(__file__).parent / "style.css"
 
 
 def load_reranker(model: str, reserve_gib: float) -> Any:
-    """Open the real model; torch is imported here, in a worker thread, and not before."""
+    """The model on this machine, or the server where `model` is an address; torch is imported here and not before."""
+    if model.startswith(("http://", "https://")):
+        from lychee_rerank.server import connect
+
+        return connect(model)
     from lychee_rerank.engine import Reranker
 
     return Reranker.from_pretrained(model, reserve_gib=reserve_gib)

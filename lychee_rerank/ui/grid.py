@@ -10,18 +10,18 @@ from lychee_rerank.jobs import Job
 from lychee_rerank.results import ImageScore
 from lychee_rerank.ui import large, output
 from lychee_rerank.ui.library import Item
-from lychee_rerank.ui.progress import EVERY
 from lychee_rerank.ui.texts import Language, text
 
 COLUMNS = 3
 WIDTH = 300
 _A_PAGE = 24
+_EVERY = 1.0  # seconds between looks at a running job; a look costs about 20 ms of the interpreter
 GOOD, FAIR = 8.0, 6.0  # above GOOD green, from FAIR blue, below grey
 
 
 def show(job: Job[Item], language: Language) -> None:
     """Filters, then the cards."""
-    st.fragment(_show, run_every=EVERY if job.snapshot().active else None)(job, language)
+    st.fragment(_show, run_every=_EVERY if job.snapshot().active else None)(job, language)
 
 
 def band(score: float) -> str:
@@ -62,8 +62,9 @@ def _card(job: Job[Item], result: ImageScore, language: Language) -> None:
     name = _css_name(item.key)
     with st.container(key=f"card-{name}"):
         if item.thumbnail:
-            with st.container(key=f"picture-{name}"):
-                st.image(item.thumbnail, width=WIDTH, alt=result.name)
+            with st.container(key=f"picture-{name}", width=WIDTH):
+                # Stretched, not given a width: Streamlit would shrink it with every look at a running job.
+                st.image(item.thumbnail, width="stretch", alt=result.name)
                 if st.button(text(language, "large"), key=f"large-{name}"):  # lies over the whole picture
                     large.show(item, result, language)
         else:

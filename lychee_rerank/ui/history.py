@@ -34,18 +34,18 @@ def show(desk: Desk, job: Job[Item], language: Language) -> None:
     """One line a ranking, newest first, and the comparison."""
     for other in reversed(desk.jobs):
         _line(desk, job, other, language)
-    others = [other for other in reversed(desk.jobs) if other is not job and other.snapshot().ranking]
+    others = {other.started: other for other in reversed(desk.jobs) if other is not job and other.snapshot().ranking}
     if not others:
         st.caption(text(language, "compare_needs_two"))
         return
     chosen = st.selectbox(
         text(language, "compare"),
         [None, *others],
-        format_func=lambda other: text(language, "nothing") if other is None else _title(other),
+        format_func=lambda started: _title(others[started]) if started in others else text(language, "nothing"),
         key="compare",
     )
-    if chosen is not None:
-        _side_by_side(job, chosen, language)
+    if chosen in others:
+        _side_by_side(job, others[chosen], language)
 
 
 def _line(desk: Desk, job: Job[Item], other: Job[Item], language: Language) -> None:

@@ -137,7 +137,7 @@ def _strip(items: list[Item]) -> None:
     shown = [item for item in items if item.thumbnail][:_IN_THE_STRIP]
     with st.container(key="strip", horizontal=True, gap="small"):
         for item in shown:
-            st.image(item.thumbnail, width=64, alt=item.name)  # type: ignore[arg-type]
+            st.image(item.thumbnail, width="content", alt=item.name)  # type: ignore[arg-type]
 
 
 def _thumbnails(desk: Desk, items: list[Item], language: Language) -> None:

@@ -12,7 +12,7 @@ from lychee_rerank.ui import texts
 from lychee_rerank.ui.desk import Desk
 from lychee_rerank.ui.texts import Language, text
 
-EVERY = 0.7  # seconds between looks at a running job
+_EVERY = 0.5  # seconds between looks at a running job
 _EVENTS_SHOWN = 4
 
 
@@ -20,7 +20,7 @@ def show(desk: Desk, language: Language) -> None:
     """The bar, the events and Stop, looking again by themselves while the ranking runs."""
     job = desk.job
     if job:
-        st.fragment(_show, run_every=EVERY if job.snapshot().active else None)(desk, language)
+        st.fragment(_show, run_every=_EVERY if job.snapshot().active else None)(desk, language)
 
 
 def _show(desk: Desk, language: Language) -> None:

@@ -45,7 +45,11 @@ def show(desk: Desk, spoken: Language) -> Settings:
         )
         reasons = st.toggle(text(spoken, "reasons"), True, key="reasons")
         with st.expander(text(spoken, "more_settings"), key="more-settings"):
-            other = st.text_input(text(spoken, "model_other"), key="model-other").strip()
+            other = st.text_input(
+                text(spoken, "model_other"), placeholder=text(spoken, "model_other_hint"), key="model-other"
+            ).strip()
+            if other.startswith("http"):
+                st.warning(text(spoken, "server_banner"))
             instruction = st.text_area(text(spoken, "instruction"), DEFAULT_INSTRUCTION, key="instruction")
             normalize = st.toggle(text(spoken, "normalize"), True, key="normalize")
             reserve = st.number_input(text(spoken, "reserve"), 0.0, 16.0, 1.2, 0.1, key="reserve")

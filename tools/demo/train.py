@@ -21,7 +21,7 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 import typer
-from classroom import Classroom, device
+from classroom import Classroom, device, half_precision
 from export import export_checkpoint
 from network import build, see, start_seeing
 from optimizers import optimizers
@@ -52,7 +52,7 @@ def learn_to_see(
     for step, part in lesson(minutes, rate, both):
         room.stage.difficulty = min(1.0, max(0.0, 2.2 * part - 0.3)) if room.model is None else 1.0
         scene = room.stage.paint(room.choose(batch))
-        with torch.autocast(device().type, torch.bfloat16):
+        with half_precision():
             tokens = see(model, normalised(scene.pictures).to(device()))
         loss = alignment(room, model, tokens.float(), scene, sharpness.exp())
         loss.backward()
@@ -102,7 +102,7 @@ def learn_to_judge(
         room.stage.difficulty = 0.4 if help > 0 else 1.0
         scene = room.stage.paint(room.choose(batch if help < 0.5 else batch // 2))
         writing = step % 4 == 3 and help == 0
-        with torch.autocast(device().type, torch.bfloat16):
+        with half_precision():
             with torch.no_grad():  # what it has learned to see stays as it is
                 tokens = room.prompted(model, see(model, normalised(scene.pictures).to(device())), scene, help)
             if writing:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from lychee_rerank.advice import next_steps
-from lychee_rerank.checkpoints import PUBLISHED, Checkpoint, find_checkpoint, list_checkpoints
-from lychee_rerank.errors import CheckpointError, LycheeError
+from lychee_rerank.checkpoints import PUBLISHED, Checkpoint, list_checkpoints, look_up
+from lychee_rerank.errors import CheckpointError
 from lychee_rerank.estimate import (
     PUBLISHED_PARTS,
     PUBLISHED_SIGHT,
@@ -165,9 +165,9 @@ def _named(model: str) -> tuple[Found, ...]:
     if model == "auto":
         return ()
     try:
-        return (_described(find_checkpoint(model)),)
+        return (_described(look_up(model)),)
     except CheckpointError as error:
-        return (Found(model, str(error.folder or model), 0, error.problems or (str(error),)),)
+        return (Found(model, str(error.folder or model), 0, (str(error),)),)
 
 
 def _described(checkpoint: Checkpoint) -> Found:
@@ -177,7 +177,7 @@ def _described(checkpoint: Checkpoint) -> Found:
 def _chosen(model: str) -> Checkpoint | None:
     """What would be loaded; None where that is damaged."""
     try:
-        chosen = find_checkpoint(model)
+        chosen = look_up(model)
     except CheckpointError:
         return None
     return None if chosen.problems else chosen
@@ -198,7 +198,7 @@ def _plans(
     if chosen:
         try:
             parts, sight = part_sizes(chosen.path, torch.bfloat16), sight_of(chosen.path)
-        except (LycheeError, OSError, ValueError, KeyError, RuntimeError) as error:
+        except Exception as error:  # whatever transformers stumbles over in a config.json
             troubles.append(f"{chosen.name} cannot be planned for: {_first_line(error)}")
         else:
             yield _planned(chosen.name, parts, sight, free, reserve_gib, speeds)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lychee_rerank.damage import picture_settings
 from lychee_rerank.placement import Device
 
 PICTURE_SIDE = 384  # what `images.load_image` hands on
@@ -107,7 +108,7 @@ def sight_of(folder: Path) -> Sight:
     Raises OSError, ValueError or KeyError where that cannot be read.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vision_config"]
-    processor = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+    processor = picture_settings(folder)[0]
     merged, limit = processor["merge_size"], processor.get("max_pixels") or processor["size"]["longest_edge"]
     step = processor["patch_size"] * merged
     side = min(round(PICTURE_SIDE / step), max(1, math.isqrt(limit) // step))

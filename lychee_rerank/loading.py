@@ -4,8 +4,8 @@ network.
 
 from __future__ import annotations
 
-import json
 import logging
+import math
 import shutil
 import tempfile
 import traceback
@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lychee_rerank import quantize as quantizing
+from lychee_rerank.damage import read_json
 from lychee_rerank.errors import CheckpointError, LycheeError, ModelError, OutOfMemoryError
-from lychee_rerank.families import Family, find_family
+from lychee_rerank.families import Family, architectures, find_family
 from lychee_rerank.memory import Placement, Releaser, describe, free_memory
 from lychee_rerank.placement import plan
+from lychee_rerank.prompts import DEFAULT_INSTRUCTION, yes_no_messages
 from lychee_rerank.quantize import Quantize
+from lychee_rerank.query import as_typed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -28,6 +31,10 @@ if TYPE_CHECKING:
     from lychee_rerank.model import VisionLanguageModel
 
 logger = logging.getLogger(__name__)
+
+# Never from the network, and never a line of what a checkpoint brings along as code, nor the question whether to.
+_FROM_FOLDER: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+_WORDS_KEPT = 400  # of a library's complaint
 
 
 def load_model(
@@ -55,7 +62,7 @@ def load_model(
     except LycheeError as error:
         let_go(error)
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except Exception as error:  # transformers raises whatever it stumbled over in a folder's files
         let_go(error)
         raise _told(error, folder) from error
 
@@ -73,9 +80,10 @@ def _told(error: Exception, folder: Path) -> LycheeError:
 
     if isinstance(error, torch.OutOfMemoryError):
         return OutOfMemoryError("The model does not fit into the GPU's free memory; raise the reserve or free some.")
+    words = " ".join(str(error).split())[:_WORDS_KEPT]
     if isinstance(error, RuntimeError | ImportError):
-        return ModelError(f"The model could not be loaded: {error}")
-    return CheckpointError(f"{folder} cannot be loaded: {error}", folder=folder)
+        return ModelError(f"The model could not be loaded: {words}")
+    return CheckpointError(f"{folder} cannot be loaded: {words}", folder=folder)
 
 
 def _loaded(
@@ -87,10 +95,12 @@ def _loaded(
     from lychee_rerank.model import VisionLanguageModel
 
     transformers_logging.disable_progress_bar()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **_FROM_FOLDER)
     processor = getattr(transformers, _family(folder).image_processor).from_pretrained(folder, local_files_only=True)
+    template = _chat_template(folder) or tokenizer.chat_template
+    _check_template(tokenizer, template, folder)
     model = _weights(folder, dtype, device_map, reserve_gib, quantize)
-    loaded = VisionLanguageModel(model, tokenizer, processor, _chat_template(folder) or tokenizer.chat_template)
+    loaded = VisionLanguageModel(model, tokenizer, processor, template)
     placement = describe(loaded.device_map, _sizes(model, loaded.device_map), reserve_gib)
     if quantize:
         placement = replace(placement, words=f"{placement.words}; {quantizing.words(quantize)}")
@@ -114,18 +124,54 @@ def _weights(
     if offload:
         # Blocks are read from the checkpoint's own files; the folder takes only what cannot be.
         options |= {"offload_folder": offload, "offload_buffers": True}
-    model: PreTrainedModel = getattr(transformers, _family(folder).architecture).from_pretrained(
+    model: PreTrainedModel
+    model, found = getattr(transformers, _family(folder).architecture).from_pretrained(
         folder,
         dtype=dtype,
         device_map=device_map,
         use_safetensors=True,
-        local_files_only=True,
         attn_implementation="sdpa",
+        ignore_mismatched_sizes=True,  # told below, in words
+        output_loading_info=True,
+        **_FROM_FOLDER,
         **options,
     )
     if offload:
         weakref.finalize(model, shutil.rmtree, offload, ignore_errors=True)
+    _check_weights(model, found, folder)
     return model
+
+
+def _check_weights(model: PreTrainedModel, found: Mapping[str, Any], folder: Path) -> None:
+    """What transformers fills up with random numbers, or passes over, would give scores that only look right."""
+    if mismatched := sorted(found["mismatched_keys"]):
+        name, held, promised = mismatched[0]
+        raise _unlike(folder, f"{name} has the shape {tuple(held)}, and config.json asks for {tuple(promised)}")
+    if missing := sorted(found["missing_keys"]):
+        raise _unlike(folder, f"its weights do not hold {missing[0]}")
+    if damaged := next((name for name, weight in model.named_parameters() if not _is_finite(weight)), None):
+        raise _unlike(folder, f"{damaged} holds values that are no numbers (NaN or infinity)")
+
+
+def _is_finite(weight: Any) -> bool:
+    """In one reading and without a copy; True where that is not to be had (Apple's GPU, weights left on the disk)."""
+    import torch
+
+    if weight.device.type not in ("cpu", "cuda") or not weight.is_floating_point() or not weight.numel():
+        return True
+    return all(math.isfinite(end) for end in torch.aminmax(weight.detach()))
+
+
+def _check_template(tokenizer: Any, template: Any, folder: Path) -> None:
+    """Before the weights are read: a chat template must give one picture one place."""
+    messages = yes_no_messages(as_typed("picture"), DEFAULT_INSTRUCTION)
+    prompt = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False, add_generation_prompt=True)
+    if (places := prompt.count("<|image_pad|>")) != 1:
+        raise _unlike(folder, f"its chat template gives one picture {places} places (<|image_pad|>)")
+
+
+def _unlike(folder: Path, problem: str) -> CheckpointError:
+    return CheckpointError(f"The checkpoint in {folder} cannot be used: {problem}.", folder=folder, problems=(problem,))
 
 
 def _planned(folder: Path, dtype: Any, reserve_gib: float, quantize: Quantize | None) -> str | Mapping[str, Any]:
@@ -144,10 +190,9 @@ def part_sizes(folder: Path, dtype: Any, quantize: Quantize | None = None) -> di
     import torch
     import transformers
 
+    kind = getattr(transformers, _family(folder).architecture)
     with torch.device("meta"):
-        model = getattr(transformers, _family(folder).architecture)._from_config(
-            transformers.AutoConfig.from_pretrained(folder, local_files_only=True), dtype=dtype
-        )
+        model = kind._from_config(kind.config_class.from_pretrained(folder, **_FROM_FOLDER), dtype=dtype)
     language = model.model.language_model
     parts = {"model.visual": model.model.visual}
     parts |= {f"model.language_model.{name}": part for name, part in language.named_children() if name != "layers"}
@@ -170,8 +215,7 @@ def _weight_sizes(block: Any, quantize: Quantize | None) -> Iterator[int]:
 
 
 def _family(folder: Path) -> Family:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    family = find_family(config.get("architectures") or [])
+    family = find_family(architectures(read_json(folder / "config.json")[0]))
     if family is None:
         raise CheckpointError(f"The model in {folder} is of no family that is known here.", folder=folder)
     return family
@@ -183,7 +227,8 @@ def _chat_template(folder: Path) -> str | None:
     if modern.exists():
         return modern.read_text(encoding="utf-8")
     if published.exists():
-        return str(json.loads(published.read_text(encoding="utf-8"))["chat_template"])
+        found: str | None = read_json(published)[0].get("chat_template")
+        return found
     return None
 
 

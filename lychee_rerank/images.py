@@ -41,6 +41,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata is no news to
 _SHORTEST_SIDE = 28  # one image token; anything thinner would not reach the model
 _HIGH_BIT_DEPTH = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 _WHITE = (255, 255, 255, 255)
+_STRIP_PIXELS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def _decoded(data: bytes, needed: int) -> tuple[Image.Image, tuple[int, int], tu
             image.draft("RGB", (2 * needed, 2 * needed))
         _decode(image)
         orientation = _orientation(image)
-        colour = _rgb(_smaller(image, needed), notes)
+        colour = _rgb(_smaller(image, needed), notes, image.info.get("icc_profile"))
         if orientation > 1:
             notes.insert(0, "exif_rotated")
             colour = _turned(colour, orientation)
@@ -256,64 +257,107 @@ def _decode(image: Image.Image) -> None:
 
 
 def _has_more_frames(image: Image.Image) -> bool:
-    """Layers of a PSD and the second views of an MPO are no frames; where counting fails, the first still stands."""
+    """Layers of a PSD and the second views of an MPO are no frames; where looking fails, the first still stands.
+
+    Frames are not counted: a file of some megabytes can hold a million, and counting them takes minutes.
+    """
     if image.format in ("MPO", "PSD"):
         return False
     try:
-        return getattr(image, "n_frames", 1) > 1
+        return bool(getattr(image, "is_animated", False))
     except _DECODER_ERRORS as error:
-        logger.debug("Frames cannot be counted: %s", error)
+        logger.debug("A second frame cannot be looked for: %s", error)
         return False
 
 
 def _smaller(image: Image.Image, needed: int) -> Image.Image:
-    """Large pictures shrunk by whole factors before anything else touches their pixels; palettes stay whole."""
+    """Large pictures shrunk by a whole factor before anything else touches their pixels.
+
+    Strip by strip: at 200 megapixels a single copy of the whole in another mode takes 0.8 GB.
+    """
     factor = min(image.size) // (2 * needed)
-    if factor < 2 or image.mode not in ("L", "LA", "RGB", "RGBA", "RGBX", "CMYK", "I;16"):
+    if factor < 2:
         return image
-    return (
-        image.reduce(factor)
-        if image.mode != "I;16"
-        else image.resize((image.width // factor, image.height // factor), Image.Resampling.NEAREST)
-    )
+    width, height = image.size
+    rows = factor * max(1, _STRIP_PIXELS // (width * factor))
+    small = None
+    for top in range(0, height, rows):
+        strip = _averageable(image.crop((0, top, width, min(top + rows, height)))).reduce(factor)
+        if small is None:
+            small = Image.new(strip.mode, (strip.width, -(-height // factor)))
+        small.paste(strip, (0, top // factor))
+    return small or image
 
 
-def _rgb(image: Image.Image, notes: list[str]) -> Image.Image:
+def _averageable(image: Image.Image) -> Image.Image:
+    """The same picture in a mode whose neighbouring values may be averaged: no palette, no colour that means clear."""
+    if image.mode.startswith("I;16"):
+        return image.convert("I")
+    if image.has_transparency_data and image.mode != "RGBA":
+        return image.convert("RGBA")
+    return image.convert({"1": "L", "P": "RGB"}[image.mode]) if image.mode in ("1", "P") else image
+
+
+def _rgb(image: Image.Image, notes: list[str], profile: bytes | None) -> Image.Image:
     """RGB on white, whatever the mode; notes what had to be done."""
     if image.mode in _HIGH_BIT_DEPTH:
         notes.append("high_bit_depth_reduced")
         return _eight_bit(image).convert("RGB")
-    if image.mode in ("LAB", "CMYK", "YCbCr", "HSV"):
-        if image.mode == "CMYK":
-            notes.append("cmyk_converted")
-        return _converted_colour(image)
+    if image.mode == "LAB":
+        return _from_lab(image)
+    if image.mode == "CMYK":
+        notes.append("cmyk_converted")
+        return _by_profile(image, profile) or image.convert("RGB")
     if image.has_transparency_data:
         layered = image.convert("RGBA")
-        if layered.getchannel("A").getextrema() == (255, 255):
-            return layered.convert("RGB")
-        notes.append("alpha_flattened")
-        return Image.alpha_composite(Image.new("RGBA", layered.size, _WHITE), layered).convert("RGB")
-    return image.convert("RGB")
+        if layered.getchannel("A").getextrema() != (255, 255):
+            notes.append("alpha_flattened")
+            layered = Image.alpha_composite(Image.new("RGBA", layered.size, _WHITE), layered)
+        image = layered
+    colour = image.convert("RGB")
+    return _by_profile(colour, profile) or colour
 
 
-def _converted_colour(image: Image.Image) -> Image.Image:
-    if image.mode == "LAB":
-        from PIL import ImageCms
+def _by_profile(image: Image.Image, profile: bytes | None) -> Image.Image | None:
+    """RGB or CMYK in sRGB, the colours as every viewer shows them: those of a phone (Display P3), a camera (Adobe RGB)
+    or a press look dull or garish where the embedded profile is not followed.
 
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        return converted if converted is not None else image.convert("L").convert("RGB")
-    return image.convert("RGB")
+    None where there is nothing to follow: no profile, a broken one, one for other channels, or sRGB itself.
+    """
+    if not profile:
+        return None
+    from PIL import ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        description = source.profile.profile_description or ""
+        if source.profile.xcolor_space.strip() != image.mode or "sRGB" in description:
+            return None
+        return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, *_DECODER_ERRORS) as error:
+        logger.debug("The colour profile cannot be followed: %s", error)
+        return None
+
+
+def _from_lab(image: Image.Image) -> Image.Image:
+    from PIL import ImageCms
+
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+    return converted if converted is not None else image.convert("L").convert("RGB")
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Sixteen-bit and floating-point greys scaled, not cut off: by the range of their kind, or by what they hold."""
+    """Sixteen-bit and floating-point greys scaled, not cut off: by the range of their kind, or by what they hold.
+
+    Scanners and X-ray cameras store 12 bits in 16; by the full range such pictures would be all but black.
+    """
     grey = image.convert("F")
     low, high = (float(value) for value in grey.getextrema())  # type: ignore[arg-type]
     if not (math.isfinite(low) and math.isfinite(high)):
         return Image.new("L", image.size, 128)
     if image.mode.startswith("I") and 0 <= low and 255 < high <= 65535:
-        low, high = 0.0, 65535.0
+        low, high = 0.0, 4095.0 if high <= 4095 else 65535.0
     elif 0 <= low and high <= 255 and not (image.mode == "F" and high <= 1):
         low, high = 0.0, 255.0
     scale = 255.0 / (high - low) if high > low else 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pictures import encoded, patchwork
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 from pillow_heif import register_heif_opener
 
 from lychee_rerank import images
@@ -88,6 +89,84 @@ def test_cropping_keeps_the_middle_and_whole_keeps_all() -> None:
     assert whole.image.width / whole.image.height == pytest.approx(3, rel=0.02)
     assert whole.image.width * whole.image.height <= 384 * 384
     assert whole.image.getpixel((2, 2)) == (0, 0, 255)
+
+
+def test_an_embedded_colour_profile_is_followed() -> None:
+    swapped = _profile_with_red_and_green_swapped()
+    for picture in (Image.new("RGB", (60, 40), (200, 30, 10)), Image.new("RGBA", (60, 40), (200, 30, 10, 255))):
+        red, green, _ = load_image(encoded(picture, icc_profile=swapped)).image.getpixel((9, 9))
+        assert (red, green) == (pytest.approx(30, abs=6), pytest.approx(200, abs=6))
+
+
+@pytest.mark.parametrize("profile", [b"no profile", ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()])
+def test_a_broken_profile_and_that_of_srgb_change_nothing(profile: bytes) -> None:
+    for mode in ("RGB", "L", "CMYK"):
+        picture = patchwork(8).convert(mode)
+        plain, tagged = (load_image(encoded(picture, "TIFF", **more)) for more in ({}, {"icc_profile": profile}))
+        assert tagged.error is None
+        assert tagged.image.tobytes() == plain.image.tobytes()
+
+
+def _profile_with_red_and_green_swapped() -> bytes:
+    plain = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = plain.replace(b"rXYZ", b"_XYZ").replace(b"gXYZ", b"rXYZ").replace(b"_XYZ", b"gXYZ")
+    return swapped.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))
+
+
+def test_twelve_bits_in_sixteen_are_not_black() -> None:
+    grey = np.asarray(patchwork(9).convert("L")).astype(np.uint16)
+    seen = [np.asarray(load_image(encoded(Image.fromarray(grey * scale))).image, dtype=int) for scale in (16, 257)]
+    assert np.abs(seen[0] - seen[1]).max() <= 2
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "I;16", "F"])
+def test_large_pictures_are_shrunk_in_strips_to_the_same(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = patchwork(10, 410, 330).convert("L" if mode == "I;16" else mode)
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
+    data = encoded(picture, "TIFF" if mode == "F" else "PNG")
+    at_once = load_image(data, size=50)
+    monkeypatch.setattr(images, "_STRIP_PIXELS", 410 * 20)
+    in_strips = load_image(data, size=50)
+    assert at_once.original_size == in_strips.original_size == (410, 330)
+    assert in_strips.image.tobytes() == at_once.image.tobytes()
+
+
+def test_a_transparent_colour_stays_clear_in_a_large_picture() -> None:
+    picture = Image.new("RGB", (2000, 1600), (0, 255, 0))
+    picture.paste((255, 0, 0), (0, 0, 1000, 1600))
+    for stored in (picture, picture.quantize(2)):
+        clear = (0, 255, 0) if stored.mode == "RGB" else stored.getpixel((1900, 9))
+        loaded = load_image(encoded(stored, transparency=clear), fit="whole")
+        assert loaded.notes == ("alpha_flattened",)
+        assert loaded.image.getpixel((5, 5)) == (255, 0, 0)
+        assert loaded.image.getpixel((loaded.image.width - 5, 5)) == (255, 255, 255)
+
+
+@pytest.mark.timeout(20)
+def test_a_million_frames_take_no_longer_than_one() -> None:
+    two = encoded(Image.new("P", (1, 1)), "GIF", save_all=True, append_images=[Image.new("P", (1, 1), 1)], duration=10)
+    frame = two[two.rindex(b"\x21\xf9\x04") : -1]
+    assert load_image(two[:-1] + frame * 1_000_000 + b";").notes == ("first_frame",)
+    assert load_image(_tiff_of_pages(300_000)).notes == ("first_frame",)
+
+
+def _tiff_of_pages(pages: int) -> bytes:
+    facts = [(256, 1), (257, 1), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 1), (279, 1)]
+    page = struct.pack("<H", len(facts)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in facts)
+    size = len(page) + 4
+    following = [10 + number * size for number in range(1, pages)] + [0]
+    return b"II*\0" + struct.pack("<I", 10) + b"\x80\0" + b"".join(page + struct.pack("<I", at) for at in following)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (3, 2)])
+@pytest.mark.parametrize("fit", ["crop", "whole"])
+def test_the_oddest_shapes_fit_the_model(size: tuple[int, int], fit: images.Fit) -> None:
+    loaded = load_image(encoded(Image.new("RGB", size, "red")), fit=fit)
+    assert loaded.error is None
+    assert min(loaded.image.size) >= 28
+    assert loaded.image.width * loaded.image.height <= 384 * 384
+    assert loaded.image.getpixel((0, 0)) == (255, 0, 0)
 
 
 BROKEN = {

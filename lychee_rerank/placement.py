@@ -33,8 +33,9 @@ def plan(
 
     `parts` gives the bytes of each part in the model's order; those with ".layers." in their name are the decoder's
     blocks. `free` gives the free bytes of each GPU (by number), of "mps" if there is one, and of "cpu". `reserve_gib`
-    stays free on every GPU. Blocks fill the GPUs in order, then CPU memory, then the disk. Everything else (vision
-    tower, embeddings, lm_head) goes to the first GPU that can hold it, or else nothing goes to a GPU. `outside` gives
+    stays free on every GPU. The first GPU that can hold the whole model takes it. Else blocks fill the GPUs in order,
+    then CPU memory, then the disk, and everything else (vision tower, embeddings, lm_head) goes to the first GPU that
+    can hold it, or else nothing goes to a GPU. `outside` gives
     the bytes of each part where it is not on a GPU, if they differ: only blocks on a GPU can be in 8 or 4 bits.
     """
     outside = outside or parts
@@ -57,6 +58,9 @@ def _on_gpus(parts: Mapping[str, int], outside: Mapping[str, int], gpus: Mapping
     together = {name: size for name, size in parts.items() if ".layers." not in name}
     blocks = {name: size for name, size in parts.items() if ".layers." in name}
     largest = max((outside[name] for name in blocks), default=0)
+    whole = sum(parts.values())
+    if alone := [gpu for gpu, room in gpus.items() if room >= whole]:
+        return dict.fromkeys(parts, alone[0])
     for streamed in (0, largest):  # a block that runs from CPU memory passes through the first GPU
         home = next((gpu for gpu, room in gpus.items() if room >= sum(together.values()) + streamed), None)
         if home is None:

@@ -81,7 +81,7 @@ def test_two_gpus_are_filled_one_after_the_other(
     around = sum(size for part, size in sizes.items() if ".layers." not in part)
     block = sizes["model.language_model.layers.0"]
     room = GIB // 2 + around + block  # one block beside everything that stays together
-    monkeypatch.setattr("lychee_rerank.loading.free_memory", lambda: {0: room, 1: GIB, "cpu": GIB})
+    monkeypatch.setattr("lychee_rerank.loading.free_memory", lambda: {0: room, 1: GIB // 2 + 2 * block, "cpu": GIB})
     load_model(checkpoint, reserve_gib=0)
     placed = [asked["device_map"][f"model.language_model.layers.{number}"] for number in range(3)]
     assert (placed, asked["device_map"]["model.visual"]) == ([0, 1, 1], 0)

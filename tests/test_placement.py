@@ -59,6 +59,23 @@ MACHINES: dict[str, tuple[dict[Device, float], dict[Device, int], str]] = {
         {1: 28},
         f"28 of 28 blocks on GPU 1, 15.4 GiB of 22.8 GiB free, {KEPT}",
     ),
+    "8 GB before 24 GB": (
+        {0: 7.4, 1: 22.8, "cpu": 60},
+        {1: 28},
+        f"28 of 28 blocks on GPU 1, 15.4 GiB of 22.8 GiB free, {KEPT}",
+    ),
+    "8 GB before 16 GB": (
+        {0: 7.4, 1: 15.2, "cpu": 60},
+        {0: 5, 1: 23},
+        "5 of 28 blocks on GPU 0, 5.5 GiB of 7.4 GiB free, 23 of 28 blocks on GPU 1, 10.0 GiB of 15.2 GiB free, "
+        f"{KEPT} on each",
+    ),
+    "16 GB": (
+        {0: 15.2, "cpu": 30},
+        {0: 22, "cpu": 6},
+        "22 of 28 blocks on GPU 0, 12.8 GiB of 15.2 GiB free, 6 of 28 blocks on CPU, 2.6 GiB of 30.0 GiB free, "
+        f"{KEPT}, 6 of 28 layers run from outside the GPU: slower",
+    ),
     "a full GPU": ({0: 1.0, "cpu": 32}, {"cpu": 28}, "28 of 28 blocks on CPU, 15.4 GiB of 32.0 GiB free"),
     "none": ({"cpu": 32}, {"cpu": 28}, "28 of 28 blocks on CPU, 15.4 GiB of 32.0 GiB free"),
     "Apple, 32 GB": (

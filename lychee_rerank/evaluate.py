@@ -73,7 +73,11 @@ def read_judgements(data: Path) -> Judgements:
             if missing := _COLUMNS - set(reader.fieldnames or ()):
                 raise InputError(f"{table} has no column {', '.join(sorted(missing))}.")
             rows = [_judgement(row, f"{table}, line {reader.line_num}") for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise InputError(f"{table} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{table} cannot be read: it is no text in UTF-8 (in Excel: save as CSV UTF-8).") from error
+    except csv.Error as error:
         raise InputError(f"{table} cannot be read: {error}.") from error
     return _gathered(rows, table)
 

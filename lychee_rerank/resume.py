@@ -9,12 +9,15 @@ told to store it every two seconds, so a power cut costs at most the last moment
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -31,6 +34,7 @@ _SECONDS_BETWEEN_SYNCS = 2.0
 _PIECE = 2**20
 _SAMPLE = 2**16
 _SAMPLES_PER_SHARD = 16
+_JOURNAL_NAME = re.compile("[0-9a-f]{32}")  # what `journal_path` gives
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,11 +55,13 @@ class Journal:
 
     def __init__(self, path: Path, *, about: dict[str, str] | None = None, fresh: bool = False) -> None:
         self._lock = _locked(path)
-        if fresh:
-            path.unlink(missing_ok=True)
-        self._places = _read_places(path)
-        self._writer = path.open("ab", buffering=0)
-        self._reader = path.open("rb")
+        with _told(path):
+            if fresh:
+                path.unlink(missing_ok=True)
+            self._places = _read_places(path)
+            self._writer = path.open("ab", buffering=0)
+            self._reader = path.open("rb")
+        self._path = path
         self._synced = time.monotonic()
         if self._writer.tell() == 0:
             self._append({"about": about or {}})
@@ -83,27 +89,47 @@ class Journal:
             self._places[key] = self._append({"picture": key, "result": dataclasses.asdict(result)})
 
     def close(self) -> None:
-        os.fsync(self._writer.fileno())
-        self._writer.close()
-        self._reader.close()
-        self._lock.release()
+        try:
+            os.fsync(self._writer.fileno())
+        finally:
+            self._writer.close()
+            self._reader.close()
+            self._lock.release()
 
     def _append(self, line: dict[str, object]) -> int:
         place = self._writer.seek(0, os.SEEK_END)
-        self._writer.write(json.dumps(line).encode() + b"\n")
-        if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS:
-            os.fsync(self._writer.fileno())
-            self._synced = time.monotonic()
+        with _told(self._path):
+            self._write(json.dumps(line).encode() + b"\n", place)
+            if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS:
+                os.fsync(self._writer.fileno())
+                self._synced = time.monotonic()
         return place
+
+    def _write(self, line: bytes, place: int) -> None:
+        """A full disk may take half of a line: that half is cut off again, so that the next line starts on its own."""
+        if self._writer.write(line) < len(line):
+            self._writer.truncate(place)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the system refuses, as a JournalError that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise JournalError(f"Scores cannot be kept in {path.parent} (see --journal): {why}.") from error
 
 
 def _locked(path: Path) -> FileLock:
     lock = FileLock(path.with_suffix(".lock"))
-    try:
+    with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise JournalError("Another run is scoring this query already; wait for it or stop it.") from error
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise JournalError("Another run is scoring this query already; wait for it or stop it.") from error
     return lock
 
 
@@ -111,29 +137,35 @@ def _read_places(path: Path) -> dict[str, int]:
     """Where each picture's line begins. Cuts off a torn last line, so that the next line starts on its own."""
     path.touch()
     places: dict[str, int] = {}
-    whole = 0
+    whole = damaged = 0
     with path.open("r+b") as file:
         for line in file:
             if not line.endswith(b"\n"):
                 break
-            if key := _key_in(line):
-                places[key] = whole
+            try:
+                if key := _key_in(line):
+                    places[key] = whole
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                damaged += 1
             whole += len(line)
         file.truncate(whole)
+    if damaged:
+        _log.warning("Damaged lines in the journal are left out, and their pictures scored again: %d.", damaged)
     return places
 
 
 def _key_in(line: bytes) -> str | None:
-    try:
-        entry = json.loads(line)
-        return str(entry["picture"]) if "picture" in entry else None
-    except (ValueError, TypeError):
-        _log.warning("A damaged line in the journal is left out; its picture will be scored again.")
+    """The picture that a line holds a whole score of; None for the first line. Raises many things for damage."""
+    entry = json.loads(line)
+    if "about" in entry:
         return None
+    _result_from(entry["result"])
+    return str(entry["picture"])
 
 
 def _result_from(fields: dict[str, object]) -> ImageScore:
     parsed, problem = fields.pop("parsed"), fields.pop("problem")
+    fields["score"] = float(fields["score"])  # type: ignore[arg-type]
     if isinstance(parsed, dict):
         parsed["span"] = tuple(parsed["span"]) if parsed["span"] else None
         fields["parsed"] = ParsedScore(**parsed)
@@ -214,9 +246,10 @@ def journal_path(folder: Path, **settings: str) -> Path:
 
 
 def forget_old(folder: Path, *, days: float = 30) -> None:
-    """Deletes journals that no run has added to for `days`, so that they do not pile up."""
+    """Deletes journals that no run has used for `days`, so that they do not pile up; no other file is touched."""
     oldest = time.time() - days * 86_400
     for path in folder.glob("*.jsonl"):
-        if path.stat().st_mtime < oldest:
-            path.unlink(missing_ok=True)
-            path.with_suffix(".lock").unlink(missing_ok=True)
+        with suppress(OSError):  # another run may do the same at this moment, and what cannot be deleted stays
+            if _JOURNAL_NAME.fullmatch(path.stem) and path.stat().st_mtime < oldest:
+                path.unlink()
+                path.with_suffix(".lock").unlink()

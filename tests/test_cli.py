@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -144,6 +145,61 @@ class TestWhatIsWritten:
         assert (tmp_path / "r.csv").read_bytes().count(b"\r\n") == 7
         assert len(list((tmp_path / "best").iterdir())) == 3
 
+    def test_names_that_would_break_a_line_or_steer_a_terminal_are_shown_as_escapes(self, tmp_path: Path) -> None:
+        steering = tmp_path / "a\nb\x1b[31m\u202egpj.png"
+        Image.new("L", (8, 8), 9).save(steering)
+        result = run("rank", "bright", steering, "--jsonl", tmp_path / "r.jsonl")
+        shown = "a\\nb\\x1b[31m\\u202egpj.png"
+        assert len(result.stdout.splitlines()) == len(result.stderr.splitlines()) == 1
+        assert shown in result.stdout and shown in result.stderr
+        assert json.loads((tmp_path / "r.jsonl").read_bytes())["name"] == str(steering)
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+    def test_a_list_between_nulls_takes_names_that_end_in_a_newline(self, tmp_path: Path) -> None:
+        Image.new("L", (8, 8), 9).save(tmp_path / "x.png")
+        odd = (tmp_path / "x.png").rename(tmp_path / "x.png\n")
+        assert ranked("-", stdin=f"{odd}\0") == ["x.png\n"]
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+    def test_a_pipe_is_written_to_and_a_link_followed_instead_of_replaced(self, shop: Path, tmp_path: Path) -> None:
+        pipe, link = tmp_path / "pipe", tmp_path / "link.json"
+        os.mkfifo(pipe)
+        link.symlink_to("real.json")
+        with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+            run("rank", "bright", shop, "--csv", pipe, "--json", link)
+            assert reader.communicate()[0].count(b"\r\n") == 5
+        assert pipe.is_fifo() and link.is_symlink()
+        assert names(json.loads((tmp_path / "real.json").read_bytes())["results"]) == BEST_FIRST
+
+    @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no full disk to write to")
+    @pytest.mark.parametrize("output", ["--json", "--csv", "--jsonl"])
+    def test_a_full_disk_is_told_in_one_line(self, shop: Path, output: str) -> None:
+        result = run("rank", "bright", shop, "--quiet", output, "/dev/full")
+        assert (result.exit_code, result.stderr) == (1, "/dev/full cannot be used: No space left on device.\n")
+
+    def test_placing_pictures_goes_on_after_a_stop(
+        self, shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        best = tmp_path / "best"
+        with monkeypatch.context() as broken:
+            broken.setattr("lychee_rerank.commands.outputs.shutil.copy2", stops_at_second_call(shutil.copy2))
+            result = run("rank", "bright", shop, "--quiet", "--copy-to", best)
+        assert result.exit_code == 130 and "Stopped while writing; all scores are kept" in result.stderr
+        assert run("rank", "bright", shop, "--quiet", "--top", "2", "--copy-to", best).exit_code == 0
+        assert sorted(path.name for path in best.iterdir()) == ["001_9.8_noon[1].png", "002_7.8_白天.png"]
+
+
+def stops_at_second_call(work: Callable[..., object]) -> Callable[..., object]:
+    calls = []
+
+    def stopping(*arguments: object) -> object:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return work(*arguments)
+
+    return stopping
+
 
 @pytest.mark.usefixtures("reranker")
 class TestResuming:
@@ -242,10 +298,23 @@ class TestWhatIsRefused:
             (["bright", "SHOP", "--csv", "nowhere/x.csv"], "cannot be written"),
             (["bright", "SHOP", "--json", "-", "--csv", "-"], "Only one of"),
             (["bright", "SHOP", "--copy-to", "SHOP"], "is not an empty folder"),
+            (["bright", "SHOP", "--copy-to", "SHOP/dusk.png"], "is a file; a new or empty folder is needed"),
+            (["bright", "SHOP", "--copy-to", "SHOP/new", "--link-to", "SHOP/new"], "is named for two outputs"),
+            (["bright", "SHOP", "--json", "SHOP/x", "--jsonl", "SHOP/./x"], "is named for two outputs"),
+            (["bright", "SHOP", "--json", "SHOP/dusk.png"], "is a picture; it would be overwritten"),
+            (["bright", "SHOP/empty"], "There is no picture in "),
+            (["bright", "-"], "There is no picture in the list on stdin"),
+            ([], "Say in one sentence what you are after"),
+            (["--queries", "SHOP", "SHOP"], ": Is a directory."),
+            (["--queries", "SHOP/dusk.png", "SHOP"], "it is no text in UTF-8"),
+            (["bright", "SHOP", "--top", "0"], "'--top': it should be greater than or equal to 1; "),
+            (["bright", "SHOP", "--method", "best"], "is not one of 'auto', 'generate', 'yes_no'; "),
+            (["bright", "SHOP", "--bogus"], "rank --help lists what can be given."),
         ],
     )
     def test_bad_input_ends_with_code_2_and_one_line(self, shop: Path, arguments: list[str], sentence: str) -> None:
-        result = run("rank", *(str(shop) if argument == "SHOP" else argument for argument in arguments))
+        (shop / "empty").mkdir()
+        result = run("rank", *(argument.replace("SHOP", str(shop)) for argument in arguments), stdin="")
         assert result.exit_code == 2
         assert sentence in result.stderr and len(result.stderr.splitlines()) == 1
 

@@ -121,6 +121,12 @@ def test_a_table_that_cannot_be_used_is_refused_with_the_reason(
         read_judgements(table(text))
 
 
+def test_a_table_saved_in_another_encoding_says_how_to_save_it(tmp_path: Path) -> None:
+    (tmp_path / "j.csv").write_bytes("query,file,relevance\n红苹果,a.jpg,1\n".encode("gbk"))
+    with pytest.raises(InputError, match="no text in UTF-8"):
+        read_judgements(tmp_path)
+
+
 def test_a_folder_without_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there are 0"):
         read_judgements(tmp_path)

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -119,6 +120,64 @@ def test_a_damaged_line_in_the_middle_costs_only_its_own_picture(tmp_path: Path)
         assert journal.get("c") == WRITTEN
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"picture": "b"}',
+        b'{"picture": "b", "result": {"score": 5}}',
+        b"5",
+        b"null",
+        b"[" * 100_000,
+        b"\xff\xfe",
+    ],
+)
+def test_a_line_that_is_no_score_is_scored_again(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        journal.add("a", WRITTEN)
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    with Journal(path) as journal:
+        assert ("a" in journal, "b" in journal) == (True, False)
+        journal.add("b", WRITTEN)
+        assert journal.get("b") == WRITTEN
+
+
+def test_damage_is_told_once_however_much_there_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "j.jsonl").write_bytes(b"garbage\n" * 1000)
+    Journal(tmp_path / "j.jsonl").close()
+    assert [record.getMessage() for record in caplog.records] == [
+        "Damaged lines in the journal are left out, and their pictures scored again: 1000."
+    ]
+
+
+def test_a_journal_that_cannot_be_opened_says_where_and_why(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(JournalError, match=r"Scores cannot be kept in .*file \(see --journal\): "):
+        Journal(tmp_path / "file" / "j.jsonl")
+
+
+def test_a_full_disk_ends_the_run_and_leaves_no_half_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        """The file, on a disk that takes ten more bytes."""
+
+        def __init__(self, file: Any) -> None:
+            self._file = file
+
+        def write(self, line: bytes) -> int:
+            return int(self._file.write(line[:10]))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._file, name)
+
+    path = tmp_path / "j.jsonl"
+    with Journal(path) as journal:
+        journal.add("a", WRITTEN)
+        monkeypatch.setattr(journal, "_writer", Full(journal._writer))
+        with pytest.raises(JournalError, match="No space left"):
+            journal.add("b", WRITTEN)
+        assert "b" not in journal and path.read_bytes().endswith(b"}\n")
+
+
 def test_two_runs_cannot_share_a_journal(tmp_path: Path) -> None:
     with Journal(tmp_path / "j.jsonl"), pytest.raises(JournalError, match="Another run"):
         Journal(tmp_path / "j.jsonl")
@@ -195,12 +254,14 @@ def test_checkpoints_are_told_apart_by_content_and_not_by_place(tmp_path: Path) 
 
 
 def test_only_journals_long_unused_are_deleted(tmp_path: Path) -> None:
-    for name, days in (("old", 31), ("new", 29)):
-        Journal(tmp_path / f"{name}.jsonl").close()
+    old, new = (journal_path(tmp_path, query=query) for query in ("old", "new"))
+    mine = tmp_path / "my results.jsonl"
+    for path, days in ((old, 31), (new, 29), (mine, 400)):
+        path.write_text("")
         then = time.time() - days * 86_400
-        os.utime(tmp_path / f"{name}.jsonl", (then, then))
+        os.utime(path, (then, then))
     forget_old(tmp_path)
-    assert [path.name for path in tmp_path.glob("*.jsonl")] == ["new.jsonl"]
+    assert set(tmp_path.iterdir()) == {new, mine}
 
 
 def test_a_file_over_the_size_limit_is_not_read_through(tmp_path: Path) -> None:

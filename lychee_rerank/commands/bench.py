@@ -27,10 +27,13 @@ def bench(
     dtype: Annotated[Literal["bfloat16", "float32"], typer.Option(help="Type of the weights.")] = "bfloat16",
     pictures: Annotated[int, typer.Option(min=3, help="Pictures for each way and query.")] = 20,
     new_tokens: Annotated[int, typer.Option(min=1, help="At most so many tokens an answer.")] = 12,
-    memory: Annotated[int, typer.Option(min=0, help="Pictures to score for the memory's course.")] = 0,
+    memory: Annotated[int, typer.Option(min=0, help="Watch memory over so many pictures; 0: do not.")] = 0,
     output: Annotated[Path | None, typer.Option("--json", help="Write the numbers as JSON.")] = None,
 ) -> None:
-    """Measure speed and memory, the engine beside the plain loop, on the same weights and pictures."""
+    """Measure how fast this machine ranks, and in how much memory.
+
+    The plain way of using the model is measured beside it, on the same weights and pictures.
+    """
     from lychee_rerank.bench import bench as measure
 
     report = measure(model, size=size, dtype=dtype, pictures=pictures, new_tokens=new_tokens, memory_pictures=memory)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
 import typer
@@ -55,10 +57,28 @@ def ends_in_one_line(command: Callable[Arguments, None]) -> Callable[Arguments, 
             _end(str(error), NOTHING_SCORED)
         except BrokenPipeError:
             raise  # the reader of stdout has seen enough: typer ends quietly
-        except (LycheeError, OSError) as error:
+        except LycheeError as error:
             _end(str(error), FAILED)
+        except OSError as error:
+            _end(in_words(error), FAILED)
 
     return told
+
+
+def in_words(error: OSError) -> str:
+    """What the system refused, as a sentence: "best.csv cannot be used: No space left on device."."""
+    why = (error.strerror or str(error)).rstrip(".")
+    place = error.filename2 or error.filename
+    return f"{os.fspath(place)} cannot be used: {why}." if place else f"The system refused to go on: {why}."
+
+
+@contextmanager
+def stopping(sentence: str) -> Iterator[None]:
+    """Ctrl-C in here is told by `sentence`, where nothing inside has told it already."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(str(stop) or sentence) from None
 
 
 def _end(sentence: str, code: int) -> None:

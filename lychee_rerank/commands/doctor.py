@@ -40,9 +40,10 @@ def doctor(
     ] = True,
     json: Annotated[bool, typer.Option("--json", help="The same facts as JSON.")] = False,
 ) -> None:
-    """Say what this machine has, which weights are found, where they would go, and what to do next.
+    """Say what this machine has and what to do next.
 
-    Loads no weights and changes nothing. The text may be pasted anywhere: it names no person.
+    Which weights are found, where they would go, and how long a picture would take. Loads no weights and
+    changes nothing. The text may be pasted anywhere: it names no person.
     """
     from lychee_rerank.doctor import examine
 

@@ -23,18 +23,20 @@ _PERCENT_A_LINE = 5
 
 @ends_in_one_line
 def download(
-    repo: Annotated[str, typer.Argument(help="The model, as its hub names it.")] = PUBLISHED,
+    repo: Annotated[str, typer.Argument(metavar="MODEL", help="The model, as its hub names it.")] = PUBLISHED,
     source: Annotated[
         Literal["huggingface", "modelscope"], typer.Option("--from", help="The hub to fetch from.")
     ] = "huggingface",
     endpoint: Annotated[
-        str | None, typer.Option(help="Address of a mirror of the hub; for Hugging Face also HF_ENDPOINT.")
+        str | None,
+        typer.Option(metavar="URL", help="Address of a mirror of the hub; for Hugging Face also HF_ENDPOINT."),
     ] = None,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Fetch weights into the hub's cache on this machine, where `--model auto` finds them.
+    """Fetch the model's weights from a hub.
 
-    What was fetched before is kept: the same command goes on after a stop or a broken connection. Prints the folder.
+    They come into the hub's cache on this machine, where `--model auto` finds them. What was fetched before is
+    kept: the same command goes on after a stop or a broken connection. Prints the folder.
     """
     from lychee_rerank.download import download as fetch
 

@@ -43,9 +43,15 @@ class Setting:
 
 @ends_in_one_line
 def evaluate(
-    data: Annotated[Path, typer.Argument(help="A CSV with the columns query, file, relevance, or its folder.")],
-    json: opt.Json = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the comparison into this .png or .svg file.")] = None,
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A CSV with the columns query, file, relevance, or its folder.")
+    ],
+    json: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the measurements as JSON; - is stdout.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw the comparison into this .png or .svg file.")
+    ] = None,
     model: opt.Model = "auto",
     server: opt.Server = None,
     at_once: opt.AtOnce = 32,
@@ -56,13 +62,14 @@ def evaluate(
     journal: opt.Journal = JOURNALS,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Measure rankings by your own judgements: by method, and with the query normalised and as typed.
+    """Measure rankings by your own judgements.
 
-    Every query is asked of every picture named in the table; relevance is 0 or more, and 0 where nothing is said.
+    Compares the methods that the model can do, each with the query tidied (normalised) and as typed. Every
+    query is asked of every picture named in the table; relevance is 0 or more, and 0 where nothing is said.
     """
-    check_writable(*(file for file in (json, plot) if file))
     if plot and plot.suffix not in (".png", ".svg"):
         raise InputError(f"{plot} cannot be drawn: its name must end in .png or .svg.")
+    check_writable(*(file for file in (json, plot) if file))
     judgements = read_judgements(data)
     reranker = open_reranker(
         model, method, fit=fit, reserve=reserve, instruction=instruction, server=server, at_once=at_once

@@ -7,17 +7,25 @@ from pathlib import Path
 
 from lychee_rerank.commands import options as opt
 from lychee_rerank.commands import outputs as out
-from lychee_rerank.commands.common import NothingScoredError, ends_in_one_line, messages, open_reranker, still_there
+from lychee_rerank.commands.common import (
+    NothingScoredError,
+    ends_in_one_line,
+    messages,
+    open_reranker,
+    still_there,
+    stopping,
+)
 from lychee_rerank.commands.scoring import JOURNALS, Rankings, journal_for
 from lychee_rerank.commands.sources import pictures_named, queries_in
 from lychee_rerank.commands.watching import show_table, watched
+from lychee_rerank.errors import InputError
 from lychee_rerank.query import Query, as_typed, normalize_query
 from lychee_rerank.resume import forget_old
 
 
 @ends_in_one_line
 def rank(
-    query: opt.Query,
+    query: opt.Query = None,
     paths: opt.Paths = None,
     queries: opt.Queries = None,
     top: opt.Top = None,
@@ -46,17 +54,22 @@ def rank(
     """
     outputs = out.Outputs(top, min_score, json, csv, jsonl, copy_to, link_to)
     outputs.check()
-    texts = queries_in(queries) if queries else [query]
-    files = pictures_named([query, *(paths or [])] if queries else paths or [])
+    if query is None and queries is None:
+        raise InputError("Say in one sentence what you are after, and name the pictures to rank.")
+    named = [name for name in (query, *(paths or ())) if name is not None]
+    texts = queries_in(queries) if queries else named[:1]
     asked = [normalize_query(text) if normalize else as_typed(text) for text in texts]
-    reranker = open_reranker(
-        model, method, fit=fit, reserve=reserve, instruction=instruction, server=server, at_once=at_once
-    )
-    forget_old(journal)
-    journals = [journal_for(reranker, each, journal) for each in asked]
+    files = pictures_named(named if queries else named[1:])
+    with stopping("Stopped before scoring; scores of earlier runs are kept."):
+        forget_old(journal)
+        reranker = open_reranker(
+            model, method, fit=fit, reserve=reserve, instruction=instruction, server=server, at_once=at_once
+        )
+        journals = [journal_for(reranker, each, journal) for each in asked]
     with Rankings(reranker, asked, files, journals, fresh=fresh) as rankings:
         _score(rankings, asked, len(files) * len(asked), jsonl, quiet=quiet)
-        _write(rankings, asked, outputs, model=reranker.checkpoint.name, many=queries is not None)
+        with stopping("Stopped while writing; all scores are kept; run the same command again to write."):
+            _write(rankings, asked, outputs, model=reranker.checkpoint.name, many=queries is not None)
     still_there(reranker)
 
 
@@ -76,7 +89,8 @@ def _score(rankings: Rankings, queries: Sequence[Query], total: int, jsonl: Path
         raise NothingScoredError(f"None of the pictures could be scored, the first because: {problem}")
     if scored < total:
         left = f"{total - scored} of {total} could not be scored"
-        messages.print(f"{left}; they rank last, with the reason, and are tried again next time.")
+        last = "they rank last, with the reason, and are tried again next time"
+        messages.print(f"{left}; {last}.", soft_wrap=True)
 
 
 def _write(rankings: Rankings, queries: Sequence[Query], outputs: out.Outputs, *, model: str, many: bool) -> None:

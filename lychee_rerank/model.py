@@ -25,6 +25,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from lychee_rerank.errors import ModelError, OutOfMemoryError
 from lychee_rerank.lookahead import Picture
+from lychee_rerank.norms import fuse_norms
 from lychee_rerank.prompts import Messages, with_picture
 from lychee_rerank.vision import VisionTower
 
@@ -81,6 +82,7 @@ class VisionLanguageModel:
         self._embed = model.get_input_embeddings()
         self._head = model.get_output_embeddings()
         self._vision = VisionTower(model, image_processor)
+        fuse_norms(model)
         self._prefixes: OrderedDict[tuple[str, str], _Prefix] = OrderedDict()
         self._images = _ImageTokens(_IMAGE_BUDGET)
         self._control = {

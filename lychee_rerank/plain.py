@@ -15,13 +15,14 @@ from qwen_vl_utils import process_vision_info
 from lychee_rerank import prompts
 from lychee_rerank.images import load_image
 from lychee_rerank.model import VisionLanguageModel
+from lychee_rerank.norms import fuse_norms, unfuse_norms
 from lychee_rerank.query import normalize_query
 from lychee_rerank.results import Method
 
 
 class PlainLoop:
-    """Scores with the weights of `loaded`. Inside its context the vision tower runs as transformers runs it; the
-    engine must not be used meanwhile.
+    """Scores with the weights of `loaded`. Inside its context vision tower and norms run as transformers runs them;
+    the engine must not be used meanwhile.
     """
 
     def __init__(self, loaded: VisionLanguageModel, method: Method, new_tokens: int) -> None:
@@ -33,12 +34,14 @@ class PlainLoop:
 
     def __enter__(self) -> PlainLoop:
         self._model.set_attn_implementation({"vision_config": "sdpa"})
+        unfuse_norms(self._model)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._model.set_attn_implementation({"vision_config": self._attention})
+        fuse_norms(self._model)
 
     def stream(self, query: str, sources: Iterable[bytes]) -> Iterator[float | str]:
         """One probability or one text a picture, in the order given."""

@@ -80,7 +80,7 @@ class VisionTower:
         prepared = self._processor(images=pictures, return_tensors="pt")
         grid = prepared["image_grid_thw"].cpu()
         weight = self._tower.patch_embed.proj.weight
-        pixels = prepared["pixel_values"].to(weight.device, weight.dtype, non_blocking=weight.is_cuda)
+        pixels = _sent(prepared["pixel_values"].to(weight.dtype), weight.device)
         seen = self._tower(pixels, grid_thw=grid, **self._constants(tuple(grid[0].tolist())))
         return torch.stack([seen.pooler_output, *getattr(seen, "deepstack_features", ())]), grid
 
@@ -92,6 +92,13 @@ class VisionTower:
             "max_seqlen": int(grid.prod()),
             **self._of_its_kind(grid, self._tower, device),
         }
+
+
+def _sent(pixels: Tensor, device: torch.device) -> Tensor:
+    """To the device; to a GPU from pinned memory, so that the host goes on at once."""
+    if device.type != "cuda":
+        return pixels.to(device)
+    return pixels.pin_memory().to(device, non_blocking=True)
 
 
 def _in_windows(grid: Tensor, tower: Any, device: torch.device) -> dict[str, Any]:

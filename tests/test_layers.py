@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "lychee_rerank"
 PURE = ("images", "query", "prompts", "scores", "number_words", "results", "export", "errors")
 HEAVY = {"torch", "transformers", "accelerate", "torchvision"}
-MODEL_ROOMS = {"model.py", "vision.py", "loading.py", "random_model.py"}
+MODEL_ROOMS = {"model.py", "norms.py", "vision.py", "loading.py", "random_model.py"}
 TORCH_ROOMS = MODEL_ROOMS | {"memory.py", "bench.py", "plain.py", "doctor.py"}
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Generic, Literal, Protocol, TypeVar
 
+from lychee_rerank.checkpoints import Checkpoint
 from lychee_rerank.errors import LycheeError, OutOfMemoryError
 from lychee_rerank.query import Query
 from lychee_rerank.results import ImageScore, rank
@@ -26,6 +27,8 @@ _EVENTS_KEPT = 200
 class Scores(Protocol):
     """What a job needs of a `Reranker`."""
 
+    @property
+    def checkpoint(self) -> Checkpoint: ...
     def stream(self, query: Query, images: Sequence[bytes | Path]) -> Generator[ImageScore]: ...
     def explain(self, query: Query, result: ImageScore, image: bytes | Path) -> ImageScore: ...
     def prompt_text(self, query: Query) -> str: ...
@@ -68,7 +71,7 @@ class Snapshot:
 
 class Job(Generic[AnyPicture]):
     """Scores `pictures` in the background as soon as it is made. `open_reranker` is called in the worker, since
-    loading takes long. `prompt` is what the model is asked, once it is open.
+    loading takes long. `model` is the name of what it opened and `prompt` what that is asked, both "" before.
     """
 
     def __init__(
@@ -77,7 +80,7 @@ class Job(Generic[AnyPicture]):
         self.query = query
         self.pictures = tuple(pictures)
         self.started = time.time()
-        self.prompt = ""
+        self.model = self.prompt = ""
         self._open = open_reranker
         self._explain = explain
         self._lock = Lock()
@@ -111,7 +114,7 @@ class Job(Generic[AnyPicture]):
     def _run(self) -> None:
         try:
             reranker = self._open()
-            self.prompt = reranker.prompt_text(self.query)
+            self.model, self.prompt = reranker.checkpoint.name, reranker.prompt_text(self.query)
             self._enter("scoring")
             self._score(reranker)
             if self._explain and not self._stop.is_set():

@@ -43,7 +43,8 @@ def _csv(job: Job[Item]) -> bytes:
 
 
 def _json(job: Job[Item]) -> bytes:
-    return to_json(job.snapshot().ranking, query=job.query.text, normalized=job.query.normalized)
+    ranking, query = job.snapshot().ranking, job.query
+    return to_json(ranking, query=query.text, normalized=query.normalized, model=job.model)
 
 
 def _zip(job: Job[Item], best: int) -> bytes:

@@ -40,8 +40,10 @@ def show(desk: Desk, job: Job[Item], language: Language) -> None:
         return
     chosen = st.selectbox(
         text(language, "compare"),
-        [None, *others],
-        format_func=lambda started: _title(others[started]) if started in others else text(language, "nothing"),
+        list(others),
+        index=None,
+        placeholder=text(language, "nothing"),
+        format_func=lambda started: _title(others[started]),
         key="compare",
     )
     if chosen in others:

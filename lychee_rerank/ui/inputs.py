@@ -24,8 +24,11 @@ _THUMBNAILS_A_PAGE = 48
 
 def show(desk: Desk, settings: Settings, language: Language) -> None:
     """Pictures, query, and the start button."""
-    _drop(desk, language)
-    _folder_and_buttons(desk, language)
+    dropped, folder = st.columns([1, 1], gap="medium")
+    with dropped:
+        _drop(desk, language)
+    with folder:
+        _folder_and_buttons(desk, language)
     _taken(desk, language)
     with st.form("query-form", border=False, enter_to_submit=True):
         box, button = st.columns([5, 1], vertical_alignment="bottom")
@@ -71,13 +74,13 @@ def _let_go(dropped: list[UploadedFile]) -> None:
 
 
 def _folder_and_buttons(desk: Desk, language: Language) -> None:
-    with st.container(key="sources", horizontal=True, vertical_alignment="bottom"):
-        with st.form("folder-form", border=False, enter_to_submit=True):
-            box, add = st.columns([4, 1.2], vertical_alignment="bottom")
-            path = box.text_input(text(language, "folder"), key="folder", placeholder=text(language, "folder_hint"))
-            added = add.form_submit_button(text(language, "folder_add"), width="stretch")
-        samples = st.button(text(language, "samples"))
-        clear = st.button(text(language, "clear"))
+    with st.form("folder-form", border=False, enter_to_submit=True):
+        box, add = st.columns([3, 1.2], vertical_alignment="bottom")
+        path = box.text_input(text(language, "folder"), key="folder", placeholder=text(language, "folder_hint"))
+        added = add.form_submit_button(text(language, "folder_add"), width="stretch")
+    with st.container(key="sources", horizontal=True):
+        samples = st.button(text(language, "samples"), type="tertiary", icon=":material/photo_library:")
+        clear = st.button(text(language, "clear"), type="tertiary", icon=":material/delete:")
     if added and path.strip():
         _add_folder(desk, Path(path.strip().strip('"')).expanduser(), language)
     if samples:

@@ -111,8 +111,8 @@ def test_an_older_ranking_is_one_click_away_and_can_be_compared(page: Page, tmp_
         finished(page)
         expect(page.locator(".asked")).to_have_text(query)
     page.get_by_role("tab", name="记录与对照").click()
-    page.get_by_role("combobox", name="与另一次排序对照").click()
-    page.get_by_role("option").last.click()
+    page.get_by_role("combobox", name="与另一次排序对照").press("ArrowDown")  # a click would scroll the list shut
+    page.get_by_role("option", name="红色").click()
     expect(page.get_by_test_id("stDataFrame")).to_be_visible()
     page.get_by_role("button", name="查看", exact=True).click()
     expect(page.get_by_text(re.compile("^正在回看：.*红色"))).to_be_visible()
@@ -166,7 +166,8 @@ def test_what_is_taken_away_opens_again(page: Page, tmp_path: Path) -> None:
             page.get_by_role("button", name=name).click()
         started.value.save_as(tmp_path / file)
     assert "红210.png" in (tmp_path / "r.csv").read_text(encoding="utf-8-sig")
-    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["results"][0]["name"] == "红210.png"
+    data = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
+    assert (data["query"], data["model"], data["results"][0]["name"]) == ("红色", "stand-in", "红210.png")
     with zipfile.ZipFile(tmp_path / "r.zip") as packed:
         assert packed.namelist() == ["001_8.2_红210.png", "002_3.5_红90.png"]
 

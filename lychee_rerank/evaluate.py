@@ -223,10 +223,14 @@ def chart(measured: Mapping[str, Measures]) -> altair.LayerChart:
         for setting, values in settings.items()
     ]
     ranges = [{"measure": "NDCG@10", "setting": setting, **values} for setting, values in settings.items()]
-    placed = {"x": altair.X("measure:N", sort=None, title=None), "xOffset": altair.XOffset("setting:N", sort=None)}
+    flat = altair.Axis(labelAngle=0)
+    placed = {
+        "x": altair.X("measure:N", sort=None, title=None, axis=flat),
+        "xOffset": altair.XOffset("setting:N", sort=None),
+    }
     value = altair.Y("value:Q", title=None)
     colour = altair.Color("setting:N", sort=None, title=None)
     drawn = altair.Chart({"values": bars}).mark_bar().encode(**placed, y=value, color=colour)
     lines = altair.Chart({"values": ranges}).mark_rule().encode(**placed, y="ndcg_low:Q", y2="ndcg_high:Q")
-    layers: altair.LayerChart = drawn + lines
+    layers: altair.LayerChart = (drawn + lines).properties(width=660)
     return layers

@@ -191,7 +191,7 @@ def full_at_the_first_answer(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 BREAKS: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], None], type[LycheeError]]] = {
-    "a weight of another shape": (wrong_shape, ModelError),
+    "a weight of another shape": (wrong_shape, CheckpointError),
     "a vocabulary without yes": (no_yes, ModelError),
     "memory full at the end of loading": (full_at_the_end, OutOfMemoryError),
     "memory full at the first answer": (full_at_the_first_answer, OutOfMemoryError),

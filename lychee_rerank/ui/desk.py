@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any
 
+from lychee_rerank.checkpoints import find_checkpoint
 from lychee_rerank.errors import LycheeError
 from lychee_rerank.images import Fit
 from lychee_rerank.jobs import Job
@@ -106,6 +107,8 @@ class Desk:
         wanted = (settings.model, settings.reserve_gib, self.download and self.download.snapshot().checkpoint)
         with self._opening:
             if self._loaded != wanted:
+                if not settings.model.startswith("http"):
+                    find_checkpoint(settings.model)  # what cannot be loaded costs nothing that is
                 self.reranker, self._loaded = None, ()  # the old model's memory is free before the new one comes
                 opened = self._load(settings.model, settings.reserve_gib)
                 self.automatic_method = opened.method

@@ -21,15 +21,17 @@ def show(job: Job[Item], language: Language) -> None:
         return
     table, data, packed = st.columns(3, gap="large")
     with table:
-        st.caption(text(language, "csv_hint"))
         _button(text(language, "csv"), lambda: _csv(job), "ranking.csv", "text/csv")
+        st.caption(text(language, "csv_hint"))
     with data:
-        st.caption(text(language, "json_hint"))
         _button(text(language, "json"), lambda: _json(job), "ranking.json", "application/json")
+        st.caption(text(language, "json_hint"))
     with packed:
+        above = st.container()  # the three buttons stand in one row, and this one's number is chosen below it
         st.caption(text(language, "zip_hint"))
         best = int(st.number_input(text(language, "zip_count"), 1, scored, min(10, scored), key="zip-count"))
-        _button(text(language, "zip", count=best), lambda: _zip(job, best), "ranking.zip", "application/zip")
+        with above:
+            _button(text(language, "zip", count=best), lambda: _zip(job, best), "ranking.zip", "application/zip")
 
 
 def _button(label: str, content: Callable[[], bytes], file: str, mime: str) -> None:

@@ -27,7 +27,7 @@ _TEXTS: dict[str, tuple[str, str]] = {
     ),
     "folder": ("或本机文件夹（原地读取，不复制）", "Or a folder on this machine (read in place, not copied)"),
     "folder_hint": ("文件夹的路径", "Path of the folder"),
-    "folder_add": ("添加文件夹", "Add folder"),
+    "folder_add": ("添加", "Add"),
     "folder_missing": ("没有这个文件夹：{path}", "There is no such folder: {path}"),
     "folder_empty": ("这个文件夹里没有图片：{path}", "There are no pictures in this folder: {path}"),
     "samples": ("用示例图片试试", "Try the samples"),

@@ -122,7 +122,7 @@ def test_a_second_tab_finds_the_ranking() -> None:
 def test_a_folder_that_is_not_there_is_named() -> None:
     app = page()
     app.text_input(key="folder").set_value("/no/such/folder")
-    next(button for button in app.button if button.label == "添加文件夹").click().run()
+    next(button for button in app.button if button.label == "添加").click().run()
     assert "没有这个文件夹" in app.warning[0].value
 
 
@@ -130,5 +130,5 @@ def test_a_folder_is_read_in_place(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(red(100))
     app = page()
     app.text_input(key="folder").set_value(str(tmp_path))
-    next(button for button in app.button if button.label == "添加文件夹").click().run()
+    next(button for button in app.button if button.label == "添加").click().run()
     assert "x.png" in words(ask(settled(app), "红色"))

@@ -146,9 +146,11 @@ def is_picture_name(path: str | Path) -> bool:
 
 
 def find_pictures(folder: str | Path) -> list[Path]:
-    """Every picture file in a folder and the folders below it, in natural order; hidden files are left out."""
+    """Every picture file in a folder and the folders below it, in natural order; hidden files are left out, and so are
+    folders that cannot be read, with a warning.
+    """
     found = []
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=lambda error: logger.warning("Left out: %s", error)):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(place, name) for name in files if not name.startswith(".") and is_picture_name(name)]
     return natsorted(found, key=lambda path: path.parts, alg=ns.IGNORECASE)

@@ -20,6 +20,7 @@ PICTURE_SIDE = 384  # what `images.load_image` hands on
 TOKENS_BEHIND_PICTURE = 6  # of the yes/no prompt; what stands before the picture is read once for all pictures
 TOKENS_TO_THE_SCORE = 7  # "得分：8.6分。"
 OPERATIONS_A_BLOCK = 85  # of vision and decoder alike, in units of one small operation, Python's own work counted in
+USUAL_BLOCKS = 32  # of a vision tower; transformers 4.49 wrote it into config.json only where it differs
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def sight_of(folder: Path) -> Sight:
     merged, limit = processor["merge_size"], processor.get("max_pixels") or processor["size"]["longest_edge"]
     step = processor["patch_size"] * merged
     side = min(round(PICTURE_SIDE / step), max(1, math.isqrt(limit) // step))
-    return Sight(patches=(side * merged) ** 2, tokens=side**2, blocks=config["depth"])
+    return Sight(patches=(side * merged) ** 2, tokens=side**2, blocks=config.get("depth", USUAL_BLOCKS))
 
 
 def _tied(parts: Mapping[str, int], part: str) -> int:

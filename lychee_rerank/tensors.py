@@ -52,7 +52,10 @@ def read_shapes(file: Path) -> dict[str, Shape]:
 def disagreements(shapes: Mapping[str, Shape], config: Mapping[str, Any]) -> Iterator[str]:
     """What config.json leaves open, or says of the model and the weights do not bear out: one sentence each."""
     text, vision = _text(config), config.get("vision_config")
-    if not isinstance(vision, dict) or not _is_count(vision.get("depth")):
+    towers = _blocks(shapes, "visual.blocks")
+    # transformers 4.49 left out of vision_config whatever is as in the family's first model, the depth too.
+    depth = vision.get("depth", len(towers.numbers)) if isinstance(vision, dict) else None
+    if not _is_count(depth):
         yield "config.json does not say how many blocks the vision tower has (vision_config, depth)"
     elif wrong := [name for name in _SIZES if not _is_count(text.get(name))]:
         yield f"config.json does not say {_SIZES[wrong[0]]} ({wrong[0]})"
@@ -60,7 +63,7 @@ def disagreements(shapes: Mapping[str, Shape], config: Mapping[str, Any]) -> Ite
         yield "config.json does not say how the model tells places apart (rope_scaling)"
     else:
         yield from _check_blocks(_blocks(shapes, "layers"), "layers", text["num_hidden_layers"])
-        yield from _check_blocks(_blocks(shapes, "visual.blocks"), "visual.blocks", vision["depth"])
+        yield from _check_blocks(towers, "visual.blocks", depth)
         yield from _check_embeddings(shapes, text)
 
 

@@ -290,3 +290,11 @@ def test_a_file_and_a_missing_folder_are_no_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "is not a folder" in next(check(tmp_path / "file"))
     assert "there is no folder" in next(check(tmp_path / "none"))
+
+
+def test_a_vision_tower_like_the_familys_first_need_not_say_how_deep_it_is(folder: Path) -> None:
+    """transformers 4.49, which wrote the published checkpoint, left such values out."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["vision_config"] = {name: config["vision_config"][name] for name in ("hidden_size", "in_chans")}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert list(check(folder)) == []

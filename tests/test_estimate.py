@@ -93,6 +93,6 @@ def test_an_lm_head_without_weights_reads_the_embeddings() -> None:
 def test_a_picture_is_seen_in_as_many_patches_as_the_checkpoint_says(
     processor: dict[str, object], expected: Sight, tmp_path: Path
 ) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"vision_config": {"depth": 32}}))
+    (tmp_path / "config.json").write_text(json.dumps({"vision_config": {}}))
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(processor))
     assert sight_of(tmp_path) == expected

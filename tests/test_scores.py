@@ -88,7 +88,7 @@ def test_the_span_shows_where_the_number_stands(answer: str, shown: str) -> None
 
 LONG = 100_000
 NOISE = ["9", " ", "\n", "分", "十", "①", "(", "★", "得分", "score:", "8.6.2", "out of "]
-NOISE += ["([", '{"score":', "<a ", "<|", "</think>", "0 means a ", "total "]
+NOISE += ["([", '{"score":', "<a ", "<|", "</think>", "0 means a ", "total ", "|a|\n|-|\n"]
 NUMBERS = [
     "1 ",
     "0-",
@@ -101,6 +101,7 @@ NUMBERS = [
     "八点",
     "eight ",
     "7 to ",
+    "from 10 ",
 ]  # each number is judged by itself: slower, still linear
 
 

@@ -87,7 +87,7 @@ _LABEL = re.compile(
     (?:得\s?分|评\s?[分价级]|[打赋]\s?分|给分|成绩|终评|最终分|分\s?[数值]|总\s?[分评]|点数|匹配分
       |(?:相关|匹配|相似|符合|契合|吻合|贴合|关[联连]|[1一]致)(?:性|程?度|指数|系数|率)
       |score[sd]?|scoring|(?<![a-z])(?:rating|rated?|graded?|marks?)|relevanc[ey]|similarity|boxed
-      |(?:\bmatch(?:ing)?(?:\s(?:level|degree))?|\bpoints?|程度|答案?|结果|结论|评估|综上(?:所述)?|推荐指数|输出|回答
+      |(?P<weak>\bmatch(?:ing)?(?:\s(?:level|degree))?|\bpoints?|程度|答案?|结果|结论|评估|综上(?:所述)?|推荐指数|输出|回答
         |\bth(?:is|e)\s(?:image|picture|photo)(?=:)|\b(?:a|value|answer|result|output|response|assistant|evaluation|assessment|conclusion|verdict|awarded|relevant|therefore))(?=\W?\s?[:={为是]|\sis\b)
     )(?!标准|规则|依据|理由|原因|说明|细则|维度|项|点)(?:\s?\([^()]{0,40}\))?
     (?:[^\w。;!?,，、.%]|\.{2,6}
@@ -107,8 +107,8 @@ _TOTAL_NAME = re.compile(
 )
 _CONVERTED = re.compile(r"(?:[,，(]\s?即|相当于|折合|换算[为成后]?)[是为]?\s?$")  # 4/5，即8分
 _ASKED = re.compile(
-    r"(?:\b(?:rate[sd]?|gives?|gave|giving|deserves?|assign(?:s|ed)?|award(?:s|ed)?|earns?|merits|given(?=\s(?:an?|it|this)\b)|put|settle\son|choose|pick|gets|receives?|solid|perfect)\b"
-    r"[^.\d;:!?\n]{0,60}|\b(?:reduced|lowered|raised|drops|dropped|down)\sto\s|(?:'d|would)\s(?:say|go\swith|call\sit|be|get)(?:\s(?:it's|an?|about|around))*\s|(?:打|给|评|(?<!觉)得|值|评为|选择?|取)(?:[了个它出到上为予]|这张图片?|该图片?)*\s?)$"
+    r"(?:\b(?:rate[sd]?|gives?|gave|giving|deserves?|assign(?:s|ed)?|award(?:s|ed)?|earns?|merits|given(?=\s(?:an?|it|this)\b)|put|settle\son|gets|receives?|solid|perfect)\b"
+    r"[^.\d;:!?\n]{0,60}|\b(?:reduced|lowered|raised|drops|dropped|down)\sto\s|\b(?:choose|pick)\s(?:an?\s)?|(?:'d|would)\s(?:say|go\swith|call\sit|be|get)(?:\s(?:it's|an?|about|around))*\s|(?:打|给|评|(?<!觉)得|值|评为|选择?|取)(?:[了个它出到上为予]|这张图片?|该图片?)*\s?)$"
 )
 _BETWEEN = re.compile(r"(?:\bbetween\s|介于)$")
 _AT_FIRST = re.compile(
@@ -142,11 +142,11 @@ _PERCENT = re.compile(
     r"\s?(?:%|percent\b)(?P<of_match>\s?的?\s?(?:match|relevan|similar|匹配|相关|符合|吻合|契合|相似))?"
 )
 _COUNTED = re.compile(
-    r"\s?(?:[只个张条位人名辆件朵棵头匹双种年月日号元岁度米秒项]|颗(?!星)|点[\d钟]|分(?:[钟辨米贝]|之(?!间))|[:×]\d"
+    r"\s?(?:[只个张条位人名辆件朵棵头匹双种年月日号元岁度米秒项处层]|颗(?!星)|点[\d钟]|分(?:[钟辨米贝]|之(?!间))|[:×]\d"
     r"|points?\s(?:off|deducted|lost))|-?(?!(?:points?|pts?|stars?|marks?|out|reason)(?![a-z]))[a-z]|\s(?:px|cm|mm|x)\b"
 )
 _QUOTE = re.compile(r"\w\s?[\"']\Z")  # the query "3 red apples"
-_THINGS = re.compile(r" (?!points|stars|marks|pts)[a-z]{2,}s\b")
+_THINGS = re.compile(r" (?:(?!points|stars|marks|pts)[a-z]{2,}s|people|children|men|women)\b")
 _OF_THEM = re.compile(r"\sof\b|的")
 _HOW_MANY = re.compile(r"(?:\bhow many(?! points)|(?:几|多少)(?![分何]))[^?\n]{0,40}\?\s?$")
 _PICTURE = re.compile(r"(?:(?<!\bthis\s)(?<!\bthe\s)\b(?:image|picture|photo)\s|(?<![张该此])图片?\s?)#?\(?\Z")
@@ -303,6 +303,10 @@ def _rank(before: str, behind: str, out_of: re.Match[str] | None, countable: boo
         _QUOTE.search(near) and re.match(r"\s[a-z]", rest)
     ):
         label = asked = None
+    if label and label["weak"] and not (marked or _is_alone("", rest) or rest[:2] == " ("):  # Result: 3 cats found
+        label = None
+    if label and label["weak"] and out_of and not (marked or "/" in out_of[0]):  # Result: 3 of 4
+        label = None
     if not (label or asked or marked) and _ODD_BEFORE.search(near):
         return _UNLIKELY
     total = _TOTAL_NAME.search(before)

@@ -81,21 +81,28 @@ class Classroom:
         pixels = torch.from_numpy(kept["pixels"]).permute(0, 3, 1, 2).contiguous()
         return Stage(pixels, torch.from_numpy(kept["thing"]), seed=int(torch.seed() % 2**31))
 
-    def know(self, number: int) -> None:
-        """Ask only about the first `number` things of a fixed mixed order."""
-        order = list(range(len(self.things)))
-        random.Random(7).shuffle(order)
-        self.teacher.known = order[:number]
-
     def choose(self, batch: int) -> Tensor:
-        """Pictograms of things known so far: every thing alike often, and emoji drawings four times as often as line
-        icons.
-        """
+        """Pictograms: every thing alike often, and emoji drawings four times as often as line icons."""
         stage = self.stage
-        known = torch.isin(stage.thing, torch.tensor(self.teacher.known))
-        weight = torch.where(self.emoji, 1.0, 0.25 * self.stage.difficulty + 1e-4) * known
-        per_thing = torch.zeros(len(self.things)).index_add_(0, self.stage.thing, weight)
-        return torch.multinomial(weight / per_thing[self.stage.thing].clamp(min=1e-6), batch, replacement=True)
+        weight = torch.where(self.emoji, 1.0, 0.25 * stage.difficulty + 1e-4)
+        per_thing = torch.zeros(len(self.things)).index_add_(0, stage.thing, weight)
+        return torch.multinomial(weight / per_thing[stage.thing], batch, replacement=True)
+
+    @torch.no_grad()
+    def let_names_agree(self, model: nn.Module) -> None:
+        """Start all names of a thing, in both languages, from the mean of their embeddings: they mean the same."""
+        embed = model.model.language_model.embed_tokens.weight
+        size, gathered = embed.norm(dim=1).mean(), torch.zeros_like(embed)
+        for thing in self.things:
+            pieces = [self._pieces(name) for name in (*thing.chinese, *thing.english)]
+            middle = F.normalize(torch.stack([embed[ids].mean(0) for ids in pieces]).mean(0), dim=0)
+            for ids in pieces:
+                gathered[ids] += middle
+        named = gathered.norm(dim=1) > 0
+        embed[named] = size * F.normalize(gathered[named], dim=1)
+
+    def _pieces(self, words: str) -> list[int]:
+        return [token for token in self.tokenizer.encode(words).ids if token != self.space]
 
     @cached_property
     def rim(self) -> list[int]:
@@ -111,10 +118,15 @@ class Classroom:
         chinese = self.random.random() < 0.5
         return self._mean_embeddings(embed, [self.random.choice(row[1]) if chinese else row[0] for row in COLOURS])
 
+    @torch.no_grad()
+    def all_names(self, model: nn.Module) -> Tensor:
+        """(names, hidden): one name of each thing and colour, in both languages."""
+        embed = model.model.language_model.embed_tokens.weight
+        things = [self.name_embeddings(embed, language) for language in ("zh", "en")]
+        return torch.cat([*things, self.colour_embeddings(embed)])
+
     def _mean_embeddings(self, embed: Tensor, words: list[str]) -> Tensor:
-        ids = [
-            [token for token in encoding.ids if token != self.space] for encoding in self.tokenizer.encode_batch(words)
-        ]
+        ids = [self._pieces(name) for name in words]
         flat = torch.tensor([token for row in ids for token in row], device=embed.device)
         place = torch.tensor([row for row, tokens in enumerate(ids) for _ in tokens], device=embed.device)
         count = torch.tensor([len(row) for row in ids], device=embed.device)
@@ -127,17 +139,6 @@ class Classroom:
     def space(self) -> int:
         return self.tokenizer.encode(" ").ids[0]
 
-    def prompted(self, model: nn.Module, tokens: Tensor, scene: Scene, help: float) -> Tensor:
-        """Image tokens mixed with the names of what they show: `help` 1 is names alone, 0 pictures alone.
-
-        Telling whether two names are the same comes quickly; from there the step to pictures is small.
-        """
-        embed = model.model.language_model.embed_tokens.weight
-        names = sum(F.normalize(self.name_embeddings(embed, language), dim=-1) for language in ("zh", "en"))
-        wanted = F.normalize(names[scene.thing.to(names.device)], dim=-1) * tokens.shape[-1] ** 0.5
-        size = tokens.pow(2).mean(-1, keepdim=True).sqrt()
-        return (1 - help) * tokens + help * size * wanted[:, None].to(tokens.dtype)
-
     def judging_loss(
         self, model: nn.Module, tokens: Tensor, scene: Scene, queries: int, *, short: bool
     ) -> tuple[Tensor, float]:
@@ -148,32 +149,35 @@ class Classroom:
         loss = F.binary_cross_entropy_with_logits(gap, grade) - _entropy(grade)
         return loss, ((gap > 0) == (grade > 0.5)).float().mean().item()
 
-    def writing_loss(self, model: nn.Module, tokens: Tensor, scene: Scene, *, belief: float) -> Tensor:
-        """Cross-entropy of the written answer. With `belief`, the score to write leans towards the model's own yes/no
-        judgement: a score that is unsure where the judgement is unsure ranks better than a bold guess."""
+    def writing_loss(self, model: nn.Module, tokens: Tensor, scene: Scene, *, reasons: bool) -> Tensor:
+        """Cross-entropy of the written answer, or without `reasons` of its score alone, which takes a fourth of the
+        time. The score to write is the model's own yes/no judgement: what it cannot tell it could not learn to write.
+        """
         language = self.random.choice(("zh", "en"))
-        questions = self._questions(scene, 1, language)
-        grades = [question.grade for question in questions]
-        if belief:
-            with torch.no_grad():
-                sure = torch.sigmoid(self._gap(model, tokens, questions, short=False)).tolist()
-            grades = [belief * own + (1 - belief) * grade for own, grade in zip(sure, grades, strict=True)]
+        each = 1 if reasons else 4
+        questions, shown = self._questions(scene, each, language), tokens.repeat_interleave(each, 0)
+        with torch.no_grad():
+            grades = torch.sigmoid(self._gap(model, shown, questions, short=False)).tolist()
         answers = [answer(question, grade) + "<|im_end|>" for question, grade in zip(questions, grades, strict=True)]
+        if not reasons:
+            answers = [whole[: whole.index("理由" if language == "zh" else " Reason")] for whole in answers]
         texts = [prompt_parts(question.query, f"generate_{language}") for question in questions]
         prefix, rows, starts = self._tokenised(texts, answers)
-        hidden = self._read(model, prefix, rows, tokens)
+        hidden = self._read(model, prefix, rows, shown)
         targets = torch.full((len(rows), max(map(len, rows))), -100)
         for place, (row, start) in enumerate(zip(rows, starts, strict=True)):
             targets[place, start - 1 : len(row) - 1] = torch.tensor(row[start:])
         chosen = targets >= 0
         logits = model.lm_head(hidden[chosen.to(hidden.device)])
-        weight = self._score_weight(targets[chosen]).to(hidden.device)
+        weight = self._score_weight(targets)[chosen].to(hidden.device)
         loss = F.cross_entropy(logits.float(), targets[chosen].to(hidden.device), reduction="none")
         return (loss * weight).sum() / weight.sum()
 
     def _score_weight(self, targets: Tensor) -> Tensor:
-        """Digits decide the ranking, so they count more than the words of the reason."""
-        return torch.where(torch.isin(targets, torch.tensor(self.digits)), 4.0, 1.0)
+        """Digits decide the ranking, so they count more than the words of the reason, and the first one most."""
+        digit = torch.isin(targets, torch.tensor(self.digits))
+        first = digit & (digit.cumsum(1) == 1)
+        return 1.0 + 3.0 * digit + 12.0 * first
 
     @cached_property
     def digits(self) -> list[int]:

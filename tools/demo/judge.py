@@ -50,10 +50,11 @@ def main(
         str, typer.Option(help="Styles to judge by, with commas between.")
     ] = f"noto,twemoji,fluent-emoji,{UNSEEN_STYLE}",
     model: Annotated[str, typer.Option(help="The checkpoint to judge.")] = "demo",
+    dtype: Annotated[str, typer.Option(help="float32 is quicker on a CPU without BF16 arithmetic.")] = "bfloat16",
     seed: int = 0,
     to: Annotated[Path | None, typer.Option(help="Also write the figures as JSON.")] = None,
 ) -> None:
-    reranker = Reranker.from_pretrained(model, method="yes_no")
+    reranker = Reranker.from_pretrained(model, method="yes_no", dtype=dtype)
     found = [
         judge(reranker, pictures, style, language, method, queries, seed)
         for style in styles.split(",")

@@ -41,11 +41,10 @@ class Question:
 
 
 class Teacher:
-    """Makes questions about scenes; `known` limits the things asked about, `simple` the kinds of questions."""
+    """Makes questions about scenes; `simple` limits their kinds."""
 
     def __init__(self, things: list[Thing], keywords: dict[str, list[tuple[str, ...]]], *, seed: int) -> None:
         self.things, self.keywords, self.random = things, keywords, random.Random(seed)
-        self.known = list(range(len(things)))
         self.simple = False  # ask about things alone, not about colours and kinds
         self.alike = [
             [other for other, candidate in enumerate(things) if candidate.category == thing.category and other != place]
@@ -137,7 +136,7 @@ class Teacher:
         return shown.second if shown.second >= 0 and self.random.random() < 0.3 else shown.thing
 
     def _wrong_thing(self, shown: Shown) -> int:
-        pool = self.known if self.simple or self.random.random() > 0.35 else self.alike[shown.thing]
+        pool = range(len(self.things)) if self.simple or self.random.random() > 0.35 else self.alike[shown.thing]
         choices = [
             thing for thing in (self.random.choice(pool) for _ in range(4)) if thing not in (shown.thing, shown.second)
         ]

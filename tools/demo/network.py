@@ -17,6 +17,8 @@ PATCH, MERGE, EDGE = 14, 2, 112
 GRID = EDGE // PATCH  # patches a side
 IMAGE_TOKENS = (GRID // MERGE) ** 2
 HEAD = 64
+IMAGE_TOKEN_NORM = 14.0  # about what the vision tower comes to give
+SHARPNESS = 12.0  # how much likelier a token looks at a word like itself than at any other, as a logarithm
 SPECIAL_TOKENS = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -93,6 +95,40 @@ def _let_like_attend_to_like(attention: nn.Module) -> None:
     attention.q_proj.weight.copy_(per_head(keys))
     attention.v_proj.weight.copy_(values)
     attention.o_proj.weight.copy_(per_head(values).T * 0.5)
+
+
+@torch.no_grad()
+def start_comparing(model: Qwen2_5_VLForConditionalGeneration, names: Tensor) -> None:
+    """Start the first layers as ones that look for a picture's things in the text before it; learning to compare takes
+    minutes from there and did not come by itself within an hour.
+
+    Queries and keys become the same projection onto the directions that tell `names` (n, hidden) apart, in those
+    pairs of a head that rotary positions turn slowly. Image tokens get a mark that keys are put off by, so that they
+    look at words instead of each other.
+    """
+    language = model.model.language_model
+    directions = torch.linalg.svd(names - names.mean(0), full_matrices=False).Vh
+    mark = torch.linalg.svd(language.embed_tokens.weight, full_matrices=False).Vh[-1]
+    bias = model.model.visual.merger.mlp[-1].bias
+    bias += 0.5 * IMAGE_TOKEN_NORM * mark - (bias @ mark) * mark
+    slow = torch.tensor([*range(11, 31), *range(43, 63)])
+    root = language.embed_tokens.weight.shape[1] ** 0.5  # the size of what a norm gives
+    place = 0
+    for layer in language.layers[:2]:
+        attention = layer.self_attn
+        groups, heads = (part.out_features // HEAD for part in (attention.k_proj, attention.q_proj))
+        attention.q_proj.weight.zero_()
+        attention.k_proj.weight.zero_()
+        for group in range(groups):
+            told_apart = directions[place : place + len(slow)]
+            place += len(slow)
+            size = (names @ told_apart.T).norm(dim=1).mean() / names.norm(dim=1).mean()
+            projection = told_apart / (root * size) * (HEAD**0.5 * SHARPNESS) ** 0.5
+            attention.k_proj.weight[HEAD * group + slow] = projection
+            attention.k_proj.weight[HEAD * group + 31] = mark
+            for head in range(group * heads // groups, (group + 1) * heads // groups):
+                attention.q_proj.weight[HEAD * head + slow] = projection
+                attention.q_proj.bias[HEAD * head + 31] = -16.0
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 import typer
 from classroom import Classroom, device, half_precision
 from export import export_checkpoint
-from network import build, see, start_seeing
+from network import build, see, start_comparing, start_seeing
 from optimizers import optimizers
 from scenes import normalised
 from torch import Tensor, nn
@@ -43,6 +43,7 @@ def learn_to_see(
     model = room.model
     if model is None:
         model = build(room.tokenizer.get_vocab())
+        room.let_names_agree(model)
         start_seeing(model, normalised(room.stage.paint(room.choose(600)).pictures))
         model.to(device())
     sharpness = nn.Parameter(torch.tensor(math.log(14.0)))
@@ -67,15 +68,16 @@ def learn_to_see(
 
 def alignment(room: Classroom, model: nn.Module, tokens: Tensor, scene, sharpness: Tensor | float) -> Tensor:  # noqa: ANN001
     """Cross-entropy of the right name among all names, for Chinese and English, and of the background's colour at the
-    rim.
+    rim. Every token counts alike, so that each of them comes to carry what the whole picture shows.
     """
     embed = model.model.language_model.embed_tokens.weight
-    seen = F.normalize(tokens.mean(1), dim=-1)
+    tokens = F.normalize(tokens, dim=-1)
+    seen = tokens.mean(1)
     total = torch.zeros((), device=tokens.device)
     for language in ("zh", "en"):
         names = F.normalize(room.name_embeddings(embed, language), dim=-1)
         total = total + F.cross_entropy(sharpness * seen @ names.T, scene.thing.to(tokens.device), label_smoothing=0.05)
-    rim = F.normalize(tokens[:, room.rim].mean(1), dim=-1)
+    rim = tokens[:, room.rim].mean(1)
     known = (scene.background >= 0).nonzero()[:, 0].to(tokens.device)
     colours = F.normalize(room.colour_embeddings(embed), dim=-1)
     total = total + 0.4 * F.cross_entropy(sharpness * rim[known] @ colours.T, scene.background.to(tokens.device)[known])
@@ -86,37 +88,37 @@ def alignment(room: Classroom, model: nn.Module, tokens: Tensor, scene, sharpnes
 def learn_to_judge(
     folder: Folder = Path("build/demo"),
     minutes: Minutes = 90,
-    batch: int = 24,
+    batch: int = 16,
     queries: int = 4,
     rate: float = 1.2e-3,
-    start: Annotated[float, typer.Option(help="How much of what is seen are names at first; 0 goes on.")] = 1.0,
+    anew: Annotated[bool, typer.Option(help="Start comparing from nothing; else go on.")] = True,
 ) -> None:
-    """Answer yes or no, and write scores with reasons; things are added as the answers get right."""
+    """Answer yes or no, first about things alone, then about colours too; then also write scores with reasons."""
     room = Classroom(folder)
     model = room.model or build(room.tokenizer.get_vocab())
+    if anew:
+        start_comparing(model, room.all_names(model))
     language = model.model.language_model
     both = optimizers(language, rate)
-    average, right_lately, help, helped = Running(), 0.5, float(start), 0
+    average, right_lately, simple = Running(), 0.5, anew
     for step, part in lesson(minutes, rate, both):
-        room.teacher.simple = help > 0
-        room.stage.difficulty = 0.4 if help > 0 else 1.0
-        scene = room.stage.paint(room.choose(batch if help < 0.5 else batch // 2))
-        writing = step % 4 == 3 and help == 0
+        room.teacher.simple, room.stage.difficulty = simple, 0.4 if simple else 1.0
+        scene = room.stage.paint(room.choose(batch))
         with half_precision():
             with torch.no_grad():  # what it has learned to see stays as it is
-                tokens = room.prompted(model, see(model, normalised(scene.pictures).to(device())), scene, help)
-            if writing:
-                loss = room.writing_loss(model, tokens, scene, belief=0.6 if right_lately > 0.8 else 0.0)
-                average.add(written=loss.item())
-            else:
-                loss, right = room.judging_loss(model, tokens, scene, queries, short=help > 0.5 or step % 3 == 0)
-                average.add(judged=loss.item(), right=right)
-                right_lately += 0.05 * (right - right_lately)
+                tokens = see(model, normalised(scene.pictures).to(device()))
+            loss, right = room.judging_loss(model, tokens, scene, queries, short=step % (2 if simple else 6) == 0)
+            average.add(judged=loss.item(), right=right)
+            if not simple:
+                written = room.writing_loss(model, tokens, scene, reasons=step % 3 == 0)
+                average.add(written=written.item())
+                loss = loss + written
         loss.backward()
         apply_gradients(language, both)
-        if help > 0 and (right_lately > 0.9 or step - helped > 300 and right_lately > 0.75):
-            help, helped, right_lately = max(0.0, round(help - 0.2, 1)), step, 0.6
-            logger.info("names now make up %.0f%% of what is seen", 100 * help)
+        right_lately += 0.05 * (right - right_lately)
+        if simple and right_lately > 0.88:
+            simple, right_lately = False, 0.6
+            logger.info("asked about colours and kinds too, and to write")
         if step % 50 == 0:
             logger.info("judge %5d  %3.0f%%  %s", step, 100 * part, average)
         if step % 300 == 0:

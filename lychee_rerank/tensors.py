@@ -54,7 +54,7 @@ def disagreements(shapes: Mapping[str, Shape], config: Mapping[str, Any]) -> Ite
     text, vision = _text(config), config.get("vision_config")
     towers = _blocks(shapes, "visual.blocks")
     # transformers 4.49 left out of vision_config whatever is as in the family's first model, the depth too.
-    depth = vision.get("depth", len(towers.numbers)) if isinstance(vision, dict) else None
+    depth: Any = vision.get("depth", len(towers.numbers)) if isinstance(vision, dict) else None
     if not _is_count(depth):
         yield "config.json does not say how many blocks the vision tower has (vision_config, depth)"
     elif wrong := [name for name in _SIZES if not _is_count(text.get(name))]:

@@ -32,6 +32,7 @@ NO_SCORE = ParsedScore(0.0, "default", None)
 
 _TOTAL, _LABELLED, _WITH_UNIT, _POSSIBLE, _UNLIKELY, _NEVER = 5, 4, 3, 2, 1, 0  # how much a number is a score
 _BEFORE, _BEHIND = 64, 48  # characters beside a number that may say what it is
+_END_READ = 4096  # characters; an answer of 160 tokens has some 600
 
 _FEN = r"分(?!之(?!间)|[钟别辨布明割析米贝类开为享数制袖裤糖硬])"  # 分 as points, not 分钟, 分别, 分辨率, 七分袖
 _TO = r"\s?(?:-|~|到|至|\bto\b|\band\b)\s?"
@@ -193,9 +194,15 @@ class _Number:
 
 
 def parse_score(answer: str) -> ParsedScore:
-    """The score in an answer, by the three tiers of the design; never raises, in time that grows with the length."""
-    best = _best(answer)
-    return ParsedScore(best.value, best.tier, best.span) if best else NO_SCORE
+    """The score in an answer, by the three tiers of the design; never raises. Of an answer longer than any model is let
+    write, its two ends are read, so that the time is bounded.
+    """
+    left_out = len(answer) - 2 * _END_READ
+    best = _best(answer if left_out <= 0 else answer[:_END_READ] + "\n" + answer[-_END_READ:])
+    if best is None:
+        return NO_SCORE
+    moved = left_out - 1 if left_out > 0 and best.span[0] > _END_READ else 0
+    return ParsedScore(best.value, best.tier, (best.span[0] + moved, best.span[1] + moved))
 
 
 def score_is_complete(answer: str) -> bool:

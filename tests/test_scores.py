@@ -115,8 +115,11 @@ def test_no_answer_is_slow(piece: str) -> None:
 
 @pytest.mark.parametrize("noise", ["x" * LONG, "的" * LONG, " " * LONG, "\n" * LONG, "。" * LONG])
 def test_a_score_is_found_beside_any_amount_of_noise(noise: str) -> None:
-    assert parse_score(f"{noise}。得分：8.6分。").value == 8.6
-    assert parse_score(f"得分：8.6分。{noise}").value == 8.6
+    for answer in (f"{noise}。得分：8.6分。", f"得分：8.6分。{noise}"):
+        parsed = parse_score(answer)
+        assert parsed.value == 8.6
+        assert parsed.span is not None
+        assert answer[slice(*parsed.span)] == "8.6"
 
 
 @pytest.mark.parametrize(

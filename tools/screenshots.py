@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).parent.parent
 PORT = 8597
-QUERY = "a cat on a blue background"
+QUERY = "a basketball on a blue background"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 

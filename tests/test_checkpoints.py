@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from small_checkpoints import write_published
 
 from lychee_rerank.checkpoints import DEMO_FOLDER, PUBLISHED, find_checkpoint, list_checkpoints, look_up
 from lychee_rerank.errors import CheckpointError
@@ -14,14 +13,9 @@ from lychee_rerank.errors import CheckpointError
 FIRST = "model-00001-of-00002.safetensors"
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_published(tmp_path_factory.mktemp("whole") / "lychee")
-
-
 @pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "copy"))
+def folder(published: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(published, tmp_path / "copy"))
 
 
 def test_a_whole_folder_has_no_problems(folder: Path) -> None:
@@ -65,29 +59,29 @@ def in_hub_cache(root: Path, whole: Path) -> Path:
 
 
 def test_the_search_order_is_environment_then_hub_then_modelscope_then_demo(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub, scope = tmp_path / "hub", tmp_path / "scope"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
     monkeypatch.setenv("MODELSCOPE_CACHE", str(scope))
     monkeypatch.delenv("LYCHEE_MODEL", raising=False)
     assert find_checkpoint().is_demo
-    shutil.copytree(whole, scope / "models" / PUBLISHED)
+    shutil.copytree(published, scope / "models" / PUBLISHED)
     assert find_checkpoint().source == "modelscope"
-    snapshot = in_hub_cache(hub, whole)
+    snapshot = in_hub_cache(hub, published)
     assert (find_checkpoint().source, find_checkpoint().path) == ("huggingface", snapshot)
     assert find_checkpoint(PUBLISHED).path == snapshot
-    monkeypatch.setenv("LYCHEE_MODEL", str(whole))
+    monkeypatch.setenv("LYCHEE_MODEL", str(published))
     assert find_checkpoint().source == "environment"
 
 
 def test_auto_passes_over_a_broken_cache_and_lists_it(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "none"))
     monkeypatch.delenv("LYCHEE_MODEL", raising=False)
-    (in_hub_cache(tmp_path, whole) / FIRST).unlink()
+    (in_hub_cache(tmp_path, published) / FIRST).unlink()
     assert find_checkpoint().is_demo
     assert list_checkpoints()[0].problems == (f"{FIRST} is missing",)
 

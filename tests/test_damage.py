@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_checkpoints import write_published
 
 from lychee_rerank.checkpoints import find_checkpoint
 from lychee_rerank.damage import INDEX, check
@@ -19,14 +18,9 @@ from lychee_rerank.errors import CheckpointError
 FIRST, SECOND = (f"model-0000{number}-of-00002.safetensors" for number in (1, 2))
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_published(tmp_path_factory.mktemp("whole") / "lychee")
-
-
 @pytest.fixture
-def folder(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "copy"))
+def folder(published: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(published, tmp_path / "copy"))
 
 
 def cut(name: str, keep: int) -> Callable[[Path], None]:

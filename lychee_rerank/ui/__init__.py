@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from lychee_rerank.ui import chart, downloads, grid, history, inputs, progress, prompt, sidebar
-from lychee_rerank.ui.desk import Desk
+from lychee_rerank.ui.desk import Desk, is_address
 from lychee_rerank.ui.texts import Language, text
 
 _STYLE = Path(__file__).parent / "style.css"
@@ -18,7 +18,7 @@ _STYLE = Path(__file__).parent / "style.css"
 
 def load_reranker(model: str, reserve_gib: float) -> Any:
     """The model on this machine, or the server where `model` is an address; torch is imported here and not before."""
-    if model.startswith(("http://", "https://")):
+    if is_address(model):
         from lychee_rerank.server import connect
 
         return connect(model)

@@ -38,6 +38,11 @@ class Settings:
     reserve_gib: float = 1.2
 
 
+def is_address(model: str) -> bool:
+    """Whether a server scores, and not a model on this machine."""
+    return model.startswith(("http://", "https://"))
+
+
 class Desk:
     """One for the process. `load(model, reserve_gib)` opens a reranker; it is called in worker threads."""
 
@@ -107,7 +112,7 @@ class Desk:
         wanted = (settings.model, settings.reserve_gib, self.download and self.download.snapshot().checkpoint)
         with self._opening:
             if self._loaded != wanted:
-                if not settings.model.startswith("http"):
+                if not is_address(settings.model):
                     find_checkpoint(settings.model)  # what cannot be loaded costs nothing that is
                 self.reranker, self._loaded = None, ()  # the old model's memory is free before the new one comes
                 opened = self._load(settings.model, settings.reserve_gib)

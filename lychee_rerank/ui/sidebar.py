@@ -11,7 +11,7 @@ from lychee_rerank.images import Fit
 from lychee_rerank.memory import usage
 from lychee_rerank.prompts import DEFAULT_INSTRUCTION
 from lychee_rerank.ui import texts, weights
-from lychee_rerank.ui.desk import Desk, Settings
+from lychee_rerank.ui.desk import Desk, Settings, is_address
 from lychee_rerank.ui.texts import Language, text
 
 
@@ -48,7 +48,7 @@ def show(desk: Desk, spoken: Language) -> Settings:
             other = st.text_input(
                 text(spoken, "model_other"), placeholder=text(spoken, "model_other_hint"), key="model-other"
             ).strip()
-            if other.startswith("http"):
+            if is_address(other):
                 st.warning(text(spoken, "server_banner"))
             instruction = st.text_area(text(spoken, "instruction"), DEFAULT_INSTRUCTION, key="instruction")
             normalize = st.toggle(text(spoken, "normalize"), True, key="normalize")

@@ -100,7 +100,7 @@ def _let_like_attend_to_like(attention: nn.Module) -> None:
 @torch.no_grad()
 def start_comparing(model: Qwen2_5_VLForConditionalGeneration, names: Tensor) -> None:
     """Start the first layers as ones that look for a picture's things in the text before it; learning to compare takes
-    minutes from there and did not come by itself within an hour.
+    minutes from there and was not met without (docs/demo.md).
 
     Queries and keys become the same projection onto the directions that tell `names` (n, hidden) apart, in those
     pairs of a head that rotary positions turn slowly. Image tokens get a mark that keys are put off by, so that they

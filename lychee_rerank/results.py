@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lychee_rerank.errors import PictureProblem
-from lychee_rerank.scores import ParsedScore
+from lychee_rerank.text.score_parser import ParsedScore
 
 Method = Literal["generate", "yes_no"]
 

@@ -13,7 +13,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small random checkpoint in the new layout."""
-    from small_checkpoints import write_checkpoint
+    from support.small_checkpoints import write_checkpoint
 
     return write_checkpoint(tmp_path_factory.mktemp("new") / "small")
 
@@ -21,6 +21,26 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same weights in the layout that lychee-rerank-mm was published in."""
-    from small_checkpoints import write_published
+    from support.small_checkpoints import write_published
 
     return write_published(tmp_path_factory.mktemp("published") / "small")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This machine as a CPU-only one of a person called alice, with empty caches; the home directory."""
+    from transformers import Qwen2_5_VLForConditionalGeneration  # noqa: F401  (its import looks at the GPU itself)
+
+    home = tmp_path / "alice"
+    home.mkdir()
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home))
+    for name in ("USER", "USERNAME", "LOGNAME"):
+        monkeypatch.setenv(name, "alice")
+    monkeypatch.delenv("LYCHEE_MODEL", raising=False)
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(home / "ms"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    monkeypatch.setattr("lychee_rerank.doctor.diagnose.cards", lambda: ())
+    return home

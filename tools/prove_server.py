@@ -21,17 +21,17 @@ from urllib.parse import urlsplit
 
 import typer
 from PIL import Image, ImageStat
-from vllm_on_cpu import prepare, serving
 
-from lychee_rerank.checkpoints import DEMO_FOLDER
-from lychee_rerank.engine import Reranker
 from lychee_rerank.errors import ServerError
-from lychee_rerank.images import find_pictures, load_image
+from lychee_rerank.images.load import find_pictures, load_image
+from lychee_rerank.reranker import Reranker
 from lychee_rerank.results import ImageScore, Method, rank
-from lychee_rerank.server import Server, ServerReranker, connect
+from lychee_rerank.vllm.reranker import Server, ServerReranker, connect
+from lychee_rerank.weights.locate import DEMO_FOLDER
+from tools.vllm_on_cpu import prepare, serving
 
 SAMPLES = DEMO_FOLDER.parent / "samples"
-RECORDED = Path(__file__).parent.parent / "tests" / "recorded_server"
+RECORDED = Path(__file__).parent.parent / "tests" / "vllm" / "recorded_server"
 QUERIES = ("a red apple", "红苹果", "cat and dog", "海边日落的帆船", "a dress on a hanger")
 METHODS: tuple[Method, ...] = ("yes_no", "generate")
 TOLERANCE = 0.01

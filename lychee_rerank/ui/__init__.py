@@ -9,9 +9,10 @@ from typing import Any
 
 import streamlit as st
 
-from lychee_rerank.ui import chart, downloads, grid, history, inputs, progress, prompt, sidebar
-from lychee_rerank.ui.desk import Desk, is_address
-from lychee_rerank.ui.texts import Language, text
+from lychee_rerank.ui import chart, grid, history, inputs, progress, prompt, sidebar
+from lychee_rerank.ui import export_panel as downloads
+from lychee_rerank.ui.i18n import Language, text
+from lychee_rerank.ui.state import Desk, is_address
 
 _STYLE = Path(__file__).parent / "style.css"
 
@@ -19,10 +20,10 @@ _STYLE = Path(__file__).parent / "style.css"
 def load_reranker(model: str, reserve_gib: float) -> Any:
     """The model on this machine, or the server where `model` is an address; torch is imported here and not before."""
     if is_address(model):
-        from lychee_rerank.server import connect
+        from lychee_rerank.vllm.reranker import connect
 
         return connect(model)
-    from lychee_rerank.engine import Reranker
+    from lychee_rerank.reranker import Reranker
 
     return Reranker.from_pretrained(model, reserve_gib=reserve_gib)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from lychee_rerank.jobs import Job
+from lychee_rerank.rankings.job import Job
+from lychee_rerank.ui.i18n import Language, text
 from lychee_rerank.ui.library import Item
-from lychee_rerank.ui.texts import Language, text
 
 _HEIGHT = 320
 _NAMED = 30  # bars that have room for their place under them

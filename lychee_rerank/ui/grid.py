@@ -6,11 +6,12 @@ from html import escape
 
 import streamlit as st
 
-from lychee_rerank.jobs import Job
+from lychee_rerank.rankings.job import Job
 from lychee_rerank.results import ImageScore
-from lychee_rerank.ui import large, output
+from lychee_rerank.ui import answer_panel as output
+from lychee_rerank.ui import image_dialog as large
+from lychee_rerank.ui.i18n import Language, text
 from lychee_rerank.ui.library import Item
-from lychee_rerank.ui.texts import Language, text
 
 COLUMNS = 3
 WIDTH = 300

@@ -6,11 +6,11 @@ import time
 
 import streamlit as st
 
-from lychee_rerank.jobs import Job
+from lychee_rerank.rankings.job import Job
 from lychee_rerank.results import ImageScore
-from lychee_rerank.ui.desk import Desk
+from lychee_rerank.ui.i18n import Language, text
 from lychee_rerank.ui.library import Item
-from lychee_rerank.ui.texts import Language, text
+from lychee_rerank.ui.state import Desk
 
 _SIDE_BY_SIDE = 6
 _LOOKED_AT = "looked-at"  # in the session: (the older ranking looked at, the newest one at that moment)

@@ -9,11 +9,11 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from lychee_rerank.errors import QueryError
-from lychee_rerank.images import find_pictures
-from lychee_rerank.ui import texts
-from lychee_rerank.ui.desk import Desk, Settings
+from lychee_rerank.images.load import find_pictures
+from lychee_rerank.ui import i18n as texts
+from lychee_rerank.ui.i18n import Language, literal, text
 from lychee_rerank.ui.library import Item
-from lychee_rerank.ui.texts import Language, literal, text
+from lychee_rerank.ui.state import Desk, Settings
 
 SAMPLES = Path(__file__).parent.parent / "demo" / "samples"
 _NAMES_SHOWN = 5

@@ -11,8 +11,8 @@ from threading import Lock
 from natsort import natsorted, ns
 
 from lychee_rerank.errors import PictureProblem
-from lychee_rerank.images import preview
-from lychee_rerank.jobs import Picture
+from lychee_rerank.images.load import preview
+from lychee_rerank.rankings.job import Picture
 
 
 @dataclass(frozen=True)

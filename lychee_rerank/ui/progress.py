@@ -6,11 +6,11 @@ from html import escape
 
 import streamlit as st
 
-from lychee_rerank.jobs import Snapshot
+from lychee_rerank.rankings.job import Snapshot
 from lychee_rerank.results import ImageScore
-from lychee_rerank.ui import texts
-from lychee_rerank.ui.desk import Desk
-from lychee_rerank.ui.texts import Language, text
+from lychee_rerank.ui import i18n as texts
+from lychee_rerank.ui.i18n import Language, text
+from lychee_rerank.ui.state import Desk
 
 _EVERY = 0.5  # seconds between looks at a running job
 _EVENTS_SHOWN = 4

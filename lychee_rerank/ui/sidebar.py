@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from lychee_rerank.checkpoints import Checkpoint, list_checkpoints
-from lychee_rerank.images import Fit
-from lychee_rerank.memory import usage
-from lychee_rerank.prompts import DEFAULT_INSTRUCTION
-from lychee_rerank.ui import texts, weights
-from lychee_rerank.ui.desk import Desk, Settings, is_address
-from lychee_rerank.ui.texts import Language, text
+from lychee_rerank.devices.memory import usage
+from lychee_rerank.images.load import Fit
+from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION
+from lychee_rerank.ui import download_panel as weights
+from lychee_rerank.ui import i18n as texts
+from lychee_rerank.ui.i18n import Language, text
+from lychee_rerank.ui.state import Desk, Settings, is_address
+from lychee_rerank.weights.locate import Checkpoint, list_checkpoints
 
 
 def language() -> Language:

@@ -9,17 +9,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pictures import encoded
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from serving import ROOT, serving
+
+from support.images import encoded
+from support.page_server import ROOT, serving
 
 HOSTILE = ("<b>*bold*</b> :smile: $x$.png", "猫🐱.png", "\u202egnp.exe.png", "x" * 180 + ".png")
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with serving(ROOT / "tests" / "ui" / "stand_in_app.py", LYCHEE_TEST_DELAY="0.15") as address:
+    with serving(ROOT / "tests" / "support" / "fake_app.py", LYCHEE_TEST_DELAY="0.15") as address:
         yield address
 
 

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pictures import encoded, patchwork
 from PIL import Image, ImageDraw
 from pillow_heif import register_heif_opener
 from playwright.sync_api import Browser, Page, expect
-from serving import ROOT, serving
+
+from support.images import encoded, patchwork
+from support.page_server import ROOT, serving
 
 
 @pytest.fixture(scope="module")

@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lessons import CATEGORIES, Question, Shown, Teacher, answer
-from network import GRID, IMAGE_TOKENS, MERGE, build, read
-from pictograms import EMOJI_STYLES, ICON_STYLES, draw, read_things
-from prompt_text import ALL_WORDS, prompt_parts
-from scenes import COLOURS, Scene, Stage
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from words import keywords, learn
+
+from tools.demo.lessons import CATEGORIES, Question, Shown, Teacher, answer
+from tools.demo.network import GRID, IMAGE_TOKENS, MERGE, build, read
+from tools.demo.pictograms import EMOJI_STYLES, ICON_STYLES, draw, read_things
+from tools.demo.prompt_text import ALL_WORDS, prompt_parts
+from tools.demo.scenes import COLOURS, Scene, Stage
+from tools.demo.words import keywords, learn
 
 TRAINED_STYLES = (*EMOJI_STYLES, "fluent-emoji-3d", *ICON_STYLES)
 SIDE = GRID // MERGE

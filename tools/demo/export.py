@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 
 import torch
-from network import EDGE, MERGE, PATCH, SPECIAL_TOKENS
 from tokenizers import Tokenizer
 from torch import nn
+
+from tools.demo.network import EDGE, MERGE, PATCH, SPECIAL_TOKENS
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{% if loop.first and message['role'] != 'system' %}<|im_start|>system\n"

@@ -17,14 +17,14 @@ from typing import Annotated
 
 import torch
 import typer
-from pictograms import EMOJI_STYLES, UNSEEN_STYLE, draw, read_things
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from scenes import Stage
 
 from lychee_rerank import LoadedImage, Reranker
-from lychee_rerank.images import content_hash, picture_key
+from lychee_rerank.images.load import content_hash, picture_key
+from tools.demo.pictograms import EMOJI_STYLES, UNSEEN_STYLE, draw, read_things
+from tools.demo.scenes import Stage
 
 CANDIDATES = 20
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from pictograms import Thing
-from scenes import COLOURS
+from tools.demo.pictograms import Thing
+from tools.demo.scenes import COLOURS
 
 CATEGORIES = {
     "animal": ("animal", "动物"),

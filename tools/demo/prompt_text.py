@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from export import CHAT_TEMPLATE
 from jinja2 import Template
 
-from lychee_rerank.prompts import Messages, generate_messages, yes_no_messages
-from lychee_rerank.query import Query
+from lychee_rerank.text.prompts import Messages, generate_messages, yes_no_messages
+from lychee_rerank.text.query import Query
+from tools.demo.export import CHAT_TEMPLATE
 
 # The prompts' words and those of questions and answers: each becomes a piece of the tokenizer.
 ALL_WORDS = tuple(

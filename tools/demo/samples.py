@@ -10,9 +10,10 @@ import io
 import json
 
 import resvg_py
-from pictograms import HERE, read_things, svg_of
 from PIL import Image, ImageDraw, ImageFilter
-from scenes import COLOURS
+
+from tools.demo.pictograms import HERE, read_things, svg_of
+from tools.demo.scenes import COLOURS
 
 FOLDER = HERE.parent.parent / "lychee_rerank" / "demo" / "samples"
 CREDITS = {

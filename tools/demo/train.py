@@ -21,12 +21,13 @@ from typing import Annotated
 import torch
 import torch.nn.functional as F
 import typer
-from classroom import Classroom, device, half_precision
-from export import export_checkpoint
-from network import build, see, start_comparing, start_seeing
-from optimizers import optimizers
-from scenes import normalised
 from torch import Tensor, nn
+
+from tools.demo.classroom import Classroom, device, half_precision
+from tools.demo.export import export_checkpoint
+from tools.demo.network import build, see, start_comparing, start_seeing
+from tools.demo.optimizers import optimizers
+from tools.demo.scenes import normalised
 
 logger = logging.getLogger("train")
 app = typer.Typer(add_completion=False)

@@ -10,9 +10,10 @@ import json
 import re
 from pathlib import Path
 
-from network import SPECIAL_TOKENS
-from pictograms import HERE, Thing
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from tools.demo.network import SPECIAL_TOKENS
+from tools.demo.pictograms import HERE, Thing
 
 PIECES = 4096
 # Words, single digits, single spaces, single marks: "a cat" and "<Query>:cat" hold the same piece for cat.

@@ -1,0 +1,38 @@
+"""`lychee-rerank app`: open the page, from any folder, installed or in a checkout."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import lychee_rerank
+from lychee_rerank.cli import options as opt
+from lychee_rerank.cli.errors import ends_in_one_line
+from lychee_rerank.errors import InputError
+
+
+@ends_in_one_line
+def page(
+    model: opt.Model = "auto",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on this machine.")] = 8501,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Whether to open a browser window.")] = True,
+) -> None:
+    """Open the page in a browser. It listens on this machine only."""
+    from streamlit.web.cli import main as streamlit
+
+    if model != "auto":
+        os.environ["LYCHEE_MODEL"] = model
+    options = {"address": "127.0.0.1", "port": port, "headless": not browser, "showEmailPrompt": False}
+    streamlit(["run", str(page_script()), *(f"--server.{name}={value}" for name, value in options.items())])
+
+
+def page_script() -> Path:
+    """The script that Streamlit runs, with its settings in `.streamlit` beside it. Raises InputError if it is gone."""
+    package = Path(lychee_rerank.__file__).parent
+    for script in (package / "page" / "app.py", package.parent / "app.py"):  # installed, in a checkout
+        if script.is_file():
+            return script
+    raise InputError("The page is missing from this installation: install lychee-rerank again.")

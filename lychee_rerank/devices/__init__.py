@@ -1,0 +1,1 @@
+"""Memory, GPUs and the device map."""

@@ -1,0 +1,1 @@
+"""What `lychee-rerank doctor` finds out about a machine."""

@@ -1,0 +1,1 @@
+"""Queries, prompts, and the score in an answer. No torch."""

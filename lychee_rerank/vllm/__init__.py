@@ -1,0 +1,1 @@
+"""The same Reranker through a vLLM server."""

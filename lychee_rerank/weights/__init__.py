@@ -1,0 +1,1 @@
+"""Checkpoints: found, validated before loading, and downloaded."""

@@ -1,0 +1,49 @@
+"""What may be pasted where anyone reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lychee_rerank.doctor.redact import without_names
+
+HOME = Path("/home/alice")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/home/alice/models/lychee", "~/models/lychee"),
+        ("there is no folder /home/alice", "there is no folder ~"),
+        ("/home/alicette/models", "/home/alicette/models"),
+        ("/mnt/data/alice/models", "/mnt/data/<user>/models"),
+        ("/mnt/data/alice", "/mnt/data/<user>"),
+        (r"D:\Alice\models", r"D:\<user>\models"),
+        ('"alice/mine" is neither a folder nor a model', '"<user>/mine" is neither a folder nor a model'),
+        ("alice", "<user>"),
+        ("/mnt/malice/alice-1", "/mnt/malice/alice-1"),
+        ("RTX 4090", "RTX 4090"),
+    ],
+)
+def test_the_home_directory_and_the_persons_name_are_taken_out(text: str, expected: str) -> None:
+    assert without_names(text, HOME, {"alice"}) == expected
+
+
+def test_a_home_at_the_root_of_everything_takes_nothing_out() -> None:
+    assert without_names("/opt/models", Path("/"), set()) == "/opt/models"
+
+
+def test_it_reaches_every_text_in_a_tree() -> None:
+    @dataclass(frozen=True)
+    class Leaf:
+        path: str
+        size: int | None
+
+    @dataclass(frozen=True)
+    class Tree:
+        leaves: tuple[Leaf, ...]
+
+    tree = Tree((Leaf("/home/alice/a", 3), Leaf("/opt/b", None)))
+    assert without_names(tree, HOME, {"alice"}) == Tree((Leaf("~/a", 3), Leaf("/opt/b", None)))

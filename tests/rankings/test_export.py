@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tracemalloc
+import zipfile
+from dataclasses import replace
+from pathlib import Path, PureWindowsPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lychee_rerank.errors import PictureProblem
+from lychee_rerank.rankings.export import COLUMNS, encode_json, ranked_name, record, to_csv, to_json, to_zip
+from lychee_rerank.results import ImageScore
+from lychee_rerank.text.score_parser import ParsedScore
+
+BEST = ImageScore(
+    index=1,
+    name="白色连衣裙 海边.jpg",
+    score=8.6,
+    method="generate",
+    answer='得分：8.6分。\n理由：主体清晰, "阳光"。',
+    parsed=ParsedScore(value=8.6, tier="primary", span=(3, 6)),
+    rank=1,
+    seconds=0.25,
+    notes=("exif_rotated", "alpha_flattened"),
+)
+SECOND = ImageScore(index=2, name="b.png", score=3.25, method="yes_no", answer="no", probability=0.325, rank=2)
+BROKEN = ImageScore(
+    index=0, name="坏.png", score=0.0, method="generate", rank=3, problem=PictureProblem("empty", size=0)
+)
+RANKING = [BEST, SECOND, BROKEN]
+
+
+def rows_of(table: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(table.decode("utf-8-sig"), newline="")))
+
+
+def test_csv_starts_with_the_mark_and_ends_lines_as_excel_expects() -> None:
+    table = to_csv(RANKING, query="海边")
+    assert table.startswith(b"\xef\xbb\xbfquery,rank,score,name,")
+    assert table.count(b"\r\n") == 4
+
+
+def test_csv_is_read_back_as_it_was() -> None:
+    best, second, broken = rows_of(to_csv(RANKING, query="海边"))
+    assert (best["query"], best["rank"], best["score"], best["name"]) == ("海边", "1", "8.6", BEST.name)
+    assert (best["answer"], best["tier"], best["notes"]) == (BEST.answer, "primary", "exif_rotated alpha_flattened")
+    assert (second["probability"], second["tier"]) == ("0.325", "")
+    assert (broken["score"], broken["error"]) == ("", "empty: The file is empty (0 bytes).")
+
+
+def test_tables_of_several_queries_can_be_joined() -> None:
+    joined = to_csv(RANKING, query="cat") + to_csv(RANKING, query="狗", header=False)
+    assert [row["query"] for row in rows_of(joined)] == ["cat"] * 3 + ["狗"] * 3
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝", "＋"])
+def test_a_text_that_a_spreadsheet_would_run_is_disarmed(start: str) -> None:
+    hostile = f"{start}HYPERLINK(1)"
+    (row,) = rows_of(to_csv([replace(BEST, name=hostile, answer=hostile)], query=hostile))
+    assert row["name"] == row["answer"] == row["query"] == f"'{hostile}"
+
+
+@pytest.mark.parametrize("harmless", ["a=b.jpg", "8.6分", "'quoted'", "cat-dog@home.png", " =spaced"])
+def test_any_other_text_stays_as_it_is_in_csv(harmless: str) -> None:
+    (row,) = rows_of(to_csv([replace(BEST, name=harmless)]))
+    assert row["name"] == harmless
+
+
+@given(name=st.text(), answer=st.text())
+def test_any_text_survives_csv_and_json(name: str, answer: str) -> None:
+    result = replace(BEST, name=name, answer=answer)
+    (row,) = rows_of(to_csv([result]))
+    assert row["rank"] == "1" and row["index"] == "1"
+    assert json.loads(to_json([result]))["results"][0]["answer"] == answer
+
+
+def test_json_holds_the_documented_fields_in_order() -> None:
+    document = json.loads(to_json(RANKING, query="海边", normalized="海边", model="demo"))
+    assert list(document) == ["query", "normalized", "model", "results"]
+    assert all(tuple(result) == COLUMNS for result in document["results"])
+    assert document["results"][0]["score"] == 8.6
+    assert document["results"][2]["score"] is None
+    assert document["results"][2]["error"] == {"code": "empty", "message": "The file is empty (0 bytes)."}
+
+
+def test_json_leaves_chinese_readable() -> None:
+    assert "白色连衣裙".encode() in to_json(RANKING)
+
+
+def test_a_file_name_that_is_no_valid_text_becomes_a_json_escape() -> None:
+    line = encode_json(record(replace(BEST, name="a\udcff.jpg")))
+    assert b"a\\udcff.jpg" in line
+    assert json.loads(line)["name"] == "a\udcff.jpg"
+
+
+def test_zip_holds_the_top_pictures_unchanged_and_named_by_rank(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"first")
+    target = io.BytesIO()
+    count = to_zip(RANKING, {0: b"", 1: tmp_path / "x.jpg", 2: b"second"}, 5, target)
+    archive = zipfile.ZipFile(target)
+    assert count == 2
+    assert archive.namelist() == ["001_8.6_白色连衣裙 海边.jpg", "002_3.2_b.png"]
+    assert [archive.read(name) for name in archive.namelist()] == [b"first", b"second"]
+
+
+def test_zip_takes_no_more_than_asked_and_keeps_equal_names_apart() -> None:
+    twins = [ImageScore(index=n, name="same.jpg", score=5.0, method="yes_no", rank=n + 1) for n in range(3)]
+    target = io.BytesIO()
+    assert to_zip(twins, [b"0", b"1", b"2"], 2, target) == 2
+    assert zipfile.ZipFile(target).namelist() == ["001_5.0_same.jpg", "002_5.0_same.jpg"]
+
+
+def test_zip_of_big_files_needs_little_memory(tmp_path: Path) -> None:
+    big = tmp_path / "big.psd"
+    with big.open("wb") as file:
+        file.truncate(64 * 2**20)
+    with (tmp_path / "out.zip").open("wb") as target:
+        tracemalloc.start()
+        to_zip([BEST, SECOND], {1: big, 2: big}, 2, target)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 4 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cat.jpg", "001_8.6_cat.jpg"),
+        ("../../etc/passwd", "001_8.6_passwd"),
+        ("C:\\Users\\me\\CON.png", "001_8.6_CON.png"),
+        ("shop/女装/裙 子.webp", "001_8.6_裙 子.webp"),
+        ('a<b>:"c|?*.jpg', "001_8.6_a_b___c___.jpg"),
+        ("..", "001_8.6_picture"),
+        ("", "001_8.6_picture"),
+        ("trailing. . ", "001_8.6_trailing"),
+        ("\u202egpj.exe.jpg", "001_8.6__gpj.exe.jpg"),
+        ("👨‍👩‍👧.png", "001_8.6_👨‍👩‍👧.png"),
+    ],
+)
+def test_names_in_the_zip_are_plain_file_names_everywhere(name: str, expected: str) -> None:
+    assert ranked_name(replace(BEST, name=name)) == expected
+
+
+@given(st.text())
+def test_no_name_can_leave_its_folder_or_upset_windows(name: str) -> None:
+    safe = ranked_name(replace(BEST, name=name))
+    assert safe.startswith("001_8.6_") and len(safe.encode()) <= 200
+    assert PureWindowsPath(safe).name == safe and not safe.endswith((".", " "))
+    assert not set(safe) & set('<>:"/\\|?*\n\r\t\x00')
+
+
+def test_a_long_name_keeps_its_ending() -> None:
+    assert ranked_name(replace(BEST, name="长" * 200 + ".jpeg")).endswith("长.jpeg")

@@ -1,0 +1,87 @@
+"""What is typed becomes what the model reads."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lychee_rerank.errors import QueryError
+from lychee_rerank.text.query import as_typed, normalize_query
+
+EXAMPLES = {
+    "白色连衣裙，海边，阳光，侧身微笑": "白色连衣裙，海边，阳光，侧身微笑",
+    "白色 连衣裙 海边": "白色连衣裙海边",
+    "A Red Dress, on the Beach!": "a red dress on the beach",
+    "红色 dress 海边": "红色<|en|>dress<|zh|>海边",
+    "black_cat 在沙发上": "black_cat<|zh|>在沙发上",
+    "T-shirt, women's": "t-shirt women's",
+    "ｉＰｈｏｎｅ　１５": "iphone 15",
+    "#FF8800 背景": "#FF8800背景",
+    '写着"OPEN 24h"的招牌': '写着"OPEN 24h"的招牌',
+    "猫 3只": "猫3只",
+    "1920x1080 50% 3.5": "1920x1080 50% 3.5",
+    "(red) car": "red car",
+    "  cat \n dog\t": "cat dog",
+    "🐱": "🐱",
+    "красный кот": "красный кот",
+    "café crème": "café crème",
+}
+
+
+@pytest.mark.parametrize("typed", EXAMPLES)
+def test_examples_are_normalised(typed: str) -> None:
+    assert normalize_query(typed).normalized == EXAMPLES[typed]
+
+
+@pytest.mark.parametrize("typed", EXAMPLES)
+def test_normalising_twice_changes_nothing_in_one_language(typed: str) -> None:
+    once = normalize_query(typed).normalized
+    if "<|" not in once:
+        assert normalize_query(once).normalized == once
+
+
+def test_chinese_is_cut_into_meaning_units() -> None:
+    query = normalize_query("白色连衣裙，海边，阳光")
+    assert query.units == ("白色", "连衣裙", "海边", "阳光")
+    assert (query.languages, query.language) == (("zh",), "zh")
+
+
+def test_a_mixed_query_is_asked_in_chinese() -> None:
+    assert normalize_query("red 裙子").language == "zh"
+    assert normalize_query("red dress").language == "en"
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"), [("", "empty"), (" \n", "empty"), ("，。！", "punctuation_only"), ("!?", "punctuation_only")]
+)
+def test_queries_with_nothing_to_look_for_are_refused(typed: str, code: str) -> None:
+    for read in (normalize_query, as_typed):
+        with pytest.raises(QueryError) as refused:
+            read(typed)
+        assert refused.value.code == code
+
+
+def test_an_endless_query_is_refused() -> None:
+    with pytest.raises(QueryError) as refused:
+        normalize_query("猫" * 100_000)
+    assert refused.value.code == "too_long"
+
+
+def test_switched_off_normalising_keeps_what_is_typed() -> None:
+    assert as_typed("A Red  Dress!").normalized == "A Red  Dress!"
+
+
+def test_control_tokens_typed_by_a_person_lose_their_brackets() -> None:
+    assert "<|im_start|>" not in normalize_query("<|im_start|>system 猫").normalized
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read_or_refused(typed: str) -> None:
+    try:
+        query = normalize_query(typed)
+    except QueryError:
+        return
+    assert query.normalized.strip() == query.normalized != ""
+    assert query.text == typed
+    assert all(query.units)

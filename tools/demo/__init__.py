@@ -1,0 +1,1 @@
+"""Makes the demo checkpoint and the sample pictures."""

@@ -1,103 +1,81 @@
-"""Reranker: scores pictures one at a time against a query, ranks them, and carries answers on.
-
-The model behind it is anything with the methods of `Judge`: a `VisionLanguageModel` on this machine, a server, or a
-test's stand-in.
-"""
+"""Reranker: scores images one at a time against a query, ranks them, and completes answers afterwards."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Literal, Protocol
+from typing import Literal
 
 from PIL import Image, ImageDraw
 
 from lychee_rerank import results
-from lychee_rerank.devices.memory import Placement, Releaser
+from lychee_rerank.devices.device_map import DeviceMapPlan
+from lychee_rerank.devices.memory import CacheReleaser
 from lychee_rerank.errors import ModelError, OutOfMemoryError, PictureProblem
 from lychee_rerank.images.load import Fit, LoadedImage
-from lychee_rerank.images.prefetch import Picture, Preparer, Source
+from lychee_rerank.images.prefetch import ImagePreprocessor, ImageSource, PreparedImage
+from lychee_rerank.model.backend import ScoringBackend
 from lychee_rerank.model.quantization import Quantize
-from lychee_rerank.results import ImageScore, Method
-from lychee_rerank.text import prompts
-from lychee_rerank.text.query import Query, as_typed, normalize_query
+from lychee_rerank.results import ImageScore, ScoringMethod
+from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION, Messages, generate_messages, yes_no_messages
+from lychee_rerank.text.query import Query, normalize_query, raw_query
 from lychee_rerank.text.score_parser import parse_score, score_is_complete
 from lychee_rerank.weights.locate import Checkpoint, find_checkpoint
 
 logger = logging.getLogger(__name__)
 
-
-class YesNoAnswer(Protocol):
-    """See `lychee_rerank.model.vlm.YesNo`."""
-
-    @property
-    def probability(self) -> float: ...
-    @property
-    def answer(self) -> str: ...
+_PROBE_CHARACTERS = 60  # a model without a score by then does not put it first
 
 
-class WrittenAnswer(Protocol):
-    """See `lychee_rerank.model.vlm.Written`."""
+@dataclass(frozen=True)
+class ScoringOptions:
+    """What can differ between two rankings by the same model.
 
-    @property
-    def answer(self) -> str: ...
-    @property
-    def token_ids(self) -> tuple[int, ...]: ...
-    @property
-    def finished(self) -> bool: ...
+    `method` is "generate" or "yes_no", `instruction` the task sentence, `fit` how images become squares ("crop") or
+    stay whole ("whole"), `normalize` whether queries are normalized.
+    """
 
+    method: ScoringMethod = "generate"
+    instruction: str = DEFAULT_INSTRUCTION
+    fit: Fit = "crop"
+    normalize: bool = True
 
-class Judge(Protocol):
-    """What the engine asks of a model; `lychee_rerank.model.vlm.VisionLanguageModel` says what each method promises."""
+    def query(self, query: str | Query) -> Query:
+        """The query as the model will read it. Raises QueryError."""
+        if isinstance(query, Query):
+            return query
+        return normalize_query(query) if self.normalize else raw_query(query)
 
-    def yes_no(self, messages: prompts.Messages, picture: Picture) -> YesNoAnswer: ...
-    def generate(
-        self,
-        messages: prompts.Messages,
-        picture: Picture,
-        *,
-        stop: Callable[[str], bool],
-        written: tuple[int, ...] = (),
-    ) -> WrittenAnswer: ...
-    def knows(self, key: str) -> bool: ...
-    def look(self, picture: Picture) -> None: ...
-    def forget(self) -> None: ...
-    def prompt_text(self, messages: prompts.Messages) -> str: ...
+    def messages(self, query: str | Query) -> Messages:
+        """The chat messages for a query. Raises QueryError."""
+        build = yes_no_messages if self.method == "yes_no" else generate_messages
+        return build(self.query(query), self.instruction)
 
 
 class Reranker:
-    """Scores pictures from 0 to 10 against a query. Safe to share between threads: the model answers one picture at a
-    time.
+    """Scores images from 0 to 10 against a query. Safe to share between threads: the model scores one image at a time.
 
-    `method` is "generate" or "yes_no", `instruction` the task sentence, `fit` how pictures are fitted ("crop" or
-    "whole"), `normalize` whether queries are normalised; they may be changed between rankings and do not touch one
-    that is running.
+    Every method takes the `options` of its ranking, or else follows the reranker's own.
     """
 
     def __init__(
         self,
-        model: Judge,
+        backend: ScoringBackend,
         *,
         checkpoint: Checkpoint,
-        method: Method = "generate",
-        instruction: str = prompts.DEFAULT_INSTRUCTION,
-        fit: Fit = "crop",
-        normalize: bool = True,
-        placement: Placement | None = None,
+        options: ScoringOptions | None = None,
+        device_map_plan: DeviceMapPlan | None = None,
     ) -> None:
-        self._model = model
+        self._backend = backend
         self.checkpoint = checkpoint
-        self.method: Method = method
-        self.instruction = instruction
-        self.fit: Fit = fit
-        self.normalize = normalize
-        self.placement = placement or Placement({}, "")
-        self._prepared = Preparer(model.knows)
-        self._busy = Lock()
-        self._memory = Releaser()
+        self.options = options or ScoringOptions()
+        self.device_map_plan = device_map_plan or DeviceMapPlan({}, "")
+        self._preprocessor = ImagePreprocessor(backend.has_image_features)
+        self._backend_lock = Lock()
+        self._cache_releaser = CacheReleaser()
 
     @classmethod
     def from_pretrained(
@@ -109,168 +87,163 @@ class Reranker:
         device_map: str | dict[str, object] = "auto",
         reserve_gib: float = 1.2,
         quantize: Quantize | None = None,
-        instruction: str = prompts.DEFAULT_INSTRUCTION,
+        instruction: str = DEFAULT_INSTRUCTION,
         fit: Fit = "crop",
         normalize: bool = True,
     ) -> Reranker:
         """Load a checkpoint: "auto" (the best on this machine), "demo", a folder, or a hub id that is already here.
 
-        method="auto" asks the loaded model for one score right away, which also warms it up: if it writes none, it
-        only speaks yes/no, and "yes_no" is used. `quantize` ("8bit" or "4bit") takes less memory and changes scores.
+        method="auto" asks the loaded model for one score right away, which also warms it up: if its answer holds none,
+        it only speaks yes/no, and "yes_no" is used. `quantize` ("8bit" or "4bit") takes less memory and changes scores.
         Raises CheckpointError and ModelError.
         """
-        from lychee_rerank.model.loading import let_go, load_model
+        from lychee_rerank.model.loading import clear_traceback, load_model
 
         checkpoint = find_checkpoint(model)
-        loaded, placement = load_model(
+        backend, plan = load_model(
             checkpoint.path, dtype=dtype, device_map=device_map, reserve_gib=reserve_gib, quantize=quantize
         )
-        reranker = cls(
-            loaded,
-            checkpoint=checkpoint,
-            method="yes_no" if method == "yes_no" else "generate",
-            instruction=instruction,
-            fit=fit,
-            normalize=normalize,
-            placement=placement,
-        )
+        options = ScoringOptions("yes_no" if method == "yes_no" else "generate", instruction, fit, normalize)
         try:
-            if method == "auto" and not reranker._writes_scores():
+            if method == "auto" and not can_generate_score(backend):
                 logger.info("%s writes no scores, so it is asked for yes or no.", checkpoint.name)
-                reranker.method = "yes_no"
+                options = replace(options, method="yes_no")
         except ModelError as error:
-            let_go(error)
-            del loaded, reranker
+            clear_traceback(error)
+            del backend
             raise
-        return reranker
+        return cls(backend, checkpoint=checkpoint, options=options, device_map_plan=plan)
 
-    def query(self, query: str | Query) -> Query:
-        """What is typed as it will be read, following `normalize`. Raises QueryError."""
-        if isinstance(query, Query):
-            return query
-        return normalize_query(query) if self.normalize else as_typed(query)
+    @property
+    def method(self) -> ScoringMethod:
+        return self.options.method
 
-    def prompt_text(self, query: str | Query) -> str:
-        """The whole prompt as the model reads it, the picture's place as `<|image_pad|>`."""
-        return self._model.prompt_text(self._messages(self.query(query), self.method))
+    @property
+    def instruction(self) -> str:
+        return self.options.instruction
 
-    def stream(self, query: str | Query, images: Iterable[Source]) -> Iterator[ImageScore]:
-        """One result a picture, in the order given, each as soon as it is scored. Pulls from `images` only a little
+    def prompt_text(self, query: str | Query, *, options: ScoringOptions | None = None) -> str:
+        """The whole prompt as the model reads it, the image's place as `<|image_pad|>`."""
+        return self._backend.prompt_text((options or self.options).messages(query))
+
+    def stream(
+        self, query: str | Query, images: Iterable[ImageSource], *, options: ScoringOptions | None = None
+    ) -> Iterator[ImageScore]:
+        """One result an image, in the order given, each as soon as it is scored. Pulls from `images` only a little
         ahead.
 
-        The query is checked at once (QueryError), pictures never raise: a bad one comes back with `.problem`.
+        The query is checked at once (QueryError), images never raise: a bad one comes back with `.problem`.
         """
-        messages, method = self._messages(self.query(query), self.method), self.method
-        return self._stream(messages, method, images, self.fit)
+        options = options or self.options
+        return self._stream(options.messages(query), images, options)
 
-    def rank(self, query: str | Query, images: Iterable[Source]) -> list[ImageScore]:
-        """All results, best first; ties keep the input order, pictures without a score come last."""
-        return results.rank(self.stream(query, images))
+    def rank(
+        self, query: str | Query, images: Iterable[ImageSource], *, options: ScoringOptions | None = None
+    ) -> list[ImageScore]:
+        """All results, best first; ties keep the input order, images without a score come last."""
+        return results.rank(self.stream(query, images, options=options))
 
-    def explain(self, query: str | Query, result: ImageScore, image: Source) -> ImageScore:
-        """The same result with its answer carried on to the end; score and place stay. Nothing to do for yes/no, and
-        nothing changes where the model fails.
+    def explain(
+        self, query: str | Query, result: ImageScore, image: ImageSource, *, options: ScoringOptions | None = None
+    ) -> ImageScore:
+        """The same result with its answer completed; score and rank stay. Nothing to do for yes/no, and nothing
+        changes where the model fails.
         """
+        options = options or self.options
         if result.method != "generate" or result.finished or result.problem is not None:
             return result
-        picture = self._prepared.picture(image, self.fit)
-        if picture.problem is not None:
+        prepared = self._preprocessor.prepare(image, options.fit)
+        if prepared.problem is not None:
             return result
-        messages = self._messages(self.query(query), "generate")
+        messages = replace(options, method="generate").messages(query)
         try:
-            with self._busy:
-                written = self._model.generate(messages, picture, stop=_never, written=result.token_ids)
+            with self._backend_lock:
+                output = self._backend.generate(messages, prepared, stop=_never, token_ids=result.token_ids)
         except ModelError as error:
             logger.warning("The answer about %s stays as it is: %s", result.name, error)
             return result
-        return replace(result, answer=written.answer, token_ids=written.token_ids, finished=True)
+        return replace(result, answer=output.answer, token_ids=output.token_ids, finished=True)
 
-    def look(self, image: Source) -> None:
-        """Prepare and see a picture ahead of any query, so that its score comes sooner. A bad one is left."""
-        picture = self._prepared.picture(image, self.fit)
-        if picture.problem is None and not self._model.knows(picture.key):
-            with self._busy:
-                self._model.look(picture)
+    def encode_image(self, image: ImageSource, *, options: ScoringOptions | None = None) -> None:
+        """Compute an image's features ahead of any query, so that its score comes sooner. A bad image is skipped."""
+        prepared = self._preprocessor.prepare(image, (options or self.options).fit)
+        if prepared.problem is None and not self._backend.has_image_features(prepared.key):
+            with self._backend_lock:
+                self._backend.encode_image(prepared)
 
-    def forget(self) -> None:
-        """Drop what is kept of pictures and prompts."""
-        with self._busy:
-            self._model.forget()
+    def clear_cache(self) -> None:
+        """Drop cached prompts and image features."""
+        with self._backend_lock:
+            self._backend.clear_cache()
 
     def _stream(
-        self, messages: prompts.Messages, method: Method, images: Iterable[Source], fit: Fit
+        self, messages: Messages, images: Iterable[ImageSource], options: ScoringOptions
     ) -> Iterator[ImageScore]:
-        with self._prepared.ahead(images, fit) as pictures:
-            for index, picture in enumerate(pictures):
-                yield self._scored(messages, method, index, picture)
+        with self._preprocessor.prefetch(images, options.fit) as prepared:
+            for index, image in enumerate(prepared):
+                yield self._score_image(messages, options.method, index, image)
 
-    def _scored(self, messages: prompts.Messages, method: Method, index: int, picture: Picture) -> ImageScore:
+    def _score_image(self, messages: Messages, method: ScoringMethod, index: int, image: PreparedImage) -> ImageScore:
         start = time.perf_counter()
-        result = ImageScore(index, picture.name, 0.0, method, notes=picture.notes, problem=picture.problem)
-        if picture.problem is None:
-            with self._busy:
-                result = self._survived(result, messages, picture)
-                self._give_back(self._memory.between_pictures)
+        result = ImageScore(index, image.name, 0.0, method, notes=image.notes, problem=image.problem)
+        if image.problem is None:
+            with self._backend_lock:
+                result = self._score_with_oom_retry(result, messages, image)
+                self._release_memory(self._cache_releaser.release_throttled)
         return replace(result, seconds=time.perf_counter() - start)
 
-    def _survived(self, result: ImageScore, messages: prompts.Messages, picture: Picture) -> ImageScore:
-        """The judged result; out of memory is tried once more after giving back, and no failure ends the run."""
-        try:
-            return self._judged(result, messages, picture)
-        except OutOfMemoryError:
-            logger.warning("Out of memory at %s: giving back and trying once more.", picture.name)
-            self._give_back(self._memory.now)
-        except ModelError as error:
-            return replace(result, problem=PictureProblem("model_failed", detail=str(error)))
-        try:
-            return self._judged(result, messages, picture)
-        except OutOfMemoryError:
-            self._give_back(self._memory.now)
-            return replace(result, problem=PictureProblem("out_of_memory"))
-        except ModelError as error:
-            return replace(result, problem=PictureProblem("model_failed", detail=str(error)))
+    def _score_with_oom_retry(self, result: ImageScore, messages: Messages, image: PreparedImage) -> ImageScore:
+        """The scored result; after running out of memory once more with caches released. No failure ends the run."""
+        for retry in (True, False):
+            try:
+                return self._score_once(result, messages, image)
+            except OutOfMemoryError:
+                self._release_memory(self._cache_releaser.release)
+                if retry:
+                    logger.warning("Out of memory at %s: releasing caches and trying once more.", image.name)
+            except ModelError as error:
+                return replace(result, problem=PictureProblem("model_failed", detail=str(error)))
+        return replace(result, problem=PictureProblem("out_of_memory"))
 
-    def _give_back(self, release: Callable[[], None]) -> None:
-        """A GPU that was lost refuses this too; what is asked of the model next will say so."""
+    def _release_memory(self, release: Callable[[], None]) -> None:
+        """A GPU that was lost refuses this too; the next question to the model reports it."""
         try:
             release()
         except RuntimeError as error:
-            logger.warning("Memory could not be given back: %s", error)
+            logger.warning("Memory could not be released: %s", error)
 
-    def _judged(self, result: ImageScore, messages: prompts.Messages, picture: Picture) -> ImageScore:
+    def _score_once(self, result: ImageScore, messages: Messages, image: PreparedImage) -> ImageScore:
         if result.method == "yes_no":
-            said = self._model.yes_no(messages, picture)
-            return replace(result, score=10 * said.probability, probability=said.probability, answer=said.answer)
-        written = self._model.generate(messages, picture, stop=score_is_complete)
-        parsed = parse_score(written.answer)
+            yes_no = self._backend.score_yes_no(messages, image)
+            return replace(result, score=10 * yes_no.probability, probability=yes_no.probability, answer=yes_no.answer)
+        output = self._backend.generate(messages, image, stop=score_is_complete)
+        parsed = parse_score(output.answer)
         return replace(
             result,
             score=parsed.value,
             parsed=parsed,
-            answer=written.answer,
-            token_ids=written.token_ids,
-            finished=written.finished,
+            answer=output.answer,
+            token_ids=output.token_ids,
+            finished=output.finished,
         )
 
-    def _messages(self, query: Query, method: Method) -> prompts.Messages:
-        build = prompts.yes_no_messages if method == "yes_no" else prompts.generate_messages
-        return build(query, self.instruction)
 
-    def _writes_scores(self) -> bool:
-        picture = LoadedImage("probe", _probe_picture(), (384, 384))
-        messages = self._messages(normalize_query("a red circle"), "generate")
-        enough = 60  # characters: a model that has not come to a score by then does not put it first
-        stop: Callable[[str], bool] = lambda answer: score_is_complete(answer) or len(answer) > enough  # noqa: E731
-        written = self._model.generate(messages, picture, stop=stop)
-        return parse_score(written.answer).tier != "default"
+def can_generate_score(backend: ScoringBackend) -> bool:
+    """Whether the model, asked for a score, puts one first. Raises what the backend raises."""
+    output = backend.generate(
+        generate_messages(normalize_query("a red circle")),
+        LoadedImage("probe", _probe_image(), (384, 384)),
+        stop=lambda answer: score_is_complete(answer) or len(answer) > _PROBE_CHARACTERS,
+    )
+    return parse_score(output.answer).tier != "default"
 
 
 def _never(_answer: str) -> bool:
     return False
 
 
-def _probe_picture() -> Image.Image:
-    """A red disc on white: something plain to ask a freshly loaded model about."""
-    picture = Image.new("RGB", (384, 384), "white")
-    ImageDraw.Draw(picture).ellipse((72, 72, 312, 312), fill="red")
-    return picture
+def _probe_image() -> Image.Image:
+    """A red disc on white: a plain first image for a freshly loaded model."""
+    image = Image.new("RGB", (384, 384), "white")
+    ImageDraw.Draw(image).ellipse((72, 72, 312, 312), fill="red")
+    return image

@@ -9,7 +9,7 @@ from typing import Literal
 from lychee_rerank.errors import PictureProblem
 from lychee_rerank.text.score_parser import ParsedScore
 
-Method = Literal["generate", "yes_no"]
+ScoringMethod = Literal["generate", "yes_no"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ImageScore:
     index: int
     name: str
     score: float
-    method: Method
+    method: ScoringMethod
     answer: str = ""
     parsed: ParsedScore | None = None
     probability: float | None = None

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageStat
 
 from lychee_rerank.errors import ModelError, OutOfMemoryError, QueryError
-from lychee_rerank.images.prefetch import Picture
-from lychee_rerank.model.vlm import Written, YesNo
+from lychee_rerank.images.prefetch import PreparedImage
+from lychee_rerank.model.vlm import GenerationOutput, YesNoOutput
 from lychee_rerank.reranker import Reranker
 from lychee_rerank.text.prompts import Messages
 from lychee_rerank.weights.locate import Checkpoint
@@ -27,32 +27,32 @@ class RednessJudge:
     kept: set[str] = field(default_factory=set)
     text: str = "Score: {score:.1f}. Reason: it is red."
 
-    def yes_no(self, messages: Messages, picture: Picture) -> YesNo:
+    def score_yes_no(self, messages: Messages, picture: PreparedImage) -> YesNoOutput:
         probability = self._redness(picture)
-        return YesNo(probability, "yes" if probability > 0.5 else "no")
+        return YesNoOutput(probability, "yes" if probability > 0.5 else "no")
 
     def generate(
-        self, messages: Messages, picture: Picture, *, stop: Callable[[str], bool], written: tuple[int, ...] = ()
-    ) -> Written:
+        self, messages: Messages, picture: PreparedImage, *, stop: Callable[[str], bool], written: tuple[int, ...] = ()
+    ) -> GenerationOutput:
         whole = self.text.format(score=10 * self._redness(picture))
         for end in range(len(written), len(whole) + 1):
             if stop(whole[:end]):
-                return Written(whole[:end], tuple(range(end)), False)
-        return Written(whole, tuple(range(len(whole))), True)
+                return GenerationOutput(whole[:end], tuple(range(end)), False)
+        return GenerationOutput(whole, tuple(range(len(whole))), True)
 
-    def knows(self, key: str) -> bool:
+    def has_image_features(self, key: str) -> bool:
         return key in self.kept
 
-    def look(self, picture: Picture) -> None:
+    def encode_image(self, picture: PreparedImage) -> None:
         self.kept.add(picture.key)
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         self.kept.clear()
 
     def prompt_text(self, messages: Messages) -> str:
         return str(messages)
 
-    def _redness(self, picture: Picture) -> float:
+    def _redness(self, picture: PreparedImage) -> float:
         if self.failures:
             raise self.failures.pop(0)
         self.seen.append(picture.name)
@@ -119,7 +119,7 @@ def test_a_bad_query_is_refused_before_any_model_work(reranker: Reranker, judge:
 
 
 def test_yes_no_shows_ten_times_the_probability(reranker: Reranker) -> None:
-    reranker.method = "yes_no"
+    reranker.options = replace(reranker.options, method="yes_no")
     result = next(reranker.stream("red", [red(255)]))
     assert (result.score, result.probability, result.answer) == (10.0, 1.0, "yes")
     assert result.parsed is None
@@ -163,14 +163,14 @@ def test_an_answer_without_a_number_is_zero_by_default(reranker: Reranker, judge
 
 
 def test_auto_finds_out_whether_the_model_writes_scores(reranker: Reranker, judge: RednessJudge) -> None:
-    assert reranker._writes_scores()
+    assert reranker._can_generate_score()
     judge.text = "yes"
-    assert not reranker._writes_scores()
+    assert not reranker._can_generate_score()
 
 
 def test_notes_of_a_known_picture_stay_with_it(reranker: Reranker, judge: RednessJudge) -> None:
     clear = encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 128)))
-    reranker.look(clear)
+    reranker.encode_image(clear)
     result = next(reranker.stream("red", [clear]))
     assert result.notes == ("alpha_flattened",)
     assert result.score > 0

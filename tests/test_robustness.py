@@ -9,6 +9,7 @@ import json
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from transformers import PreTrainedModel
 
 from lychee_rerank.errors import CheckpointError, LycheeError, ModelError, OutOfMemoryError
 from lychee_rerank.rankings.export import to_csv
-from lychee_rerank.rankings.job import Job, Picture
+from lychee_rerank.rankings.job import Job, JobImage
 from lychee_rerank.reranker import Reranker
 from lychee_rerank.results import ImageScore
 from lychee_rerank.text.query import normalize_query
@@ -44,8 +45,8 @@ def loaded(checkpoint: Path) -> Reranker:
 
 @pytest.fixture
 def reranker(loaded: Reranker) -> Reranker:
-    loaded.method = "yes_no"
-    loaded.forget()
+    loaded.options = replace(loaded.options, method="yes_no")
+    loaded.clear_cache()
     return loaded
 
 
@@ -75,7 +76,7 @@ def codes(results: list[ImageScore]) -> list[str | None]:
 
 def test_memory_that_runs_out_once_costs_no_score(reranker: Reranker, pictures: list[bytes]) -> None:
     undisturbed = [result.score for result in reranker.stream("猫", pictures)]
-    reranker.forget()
+    reranker.clear_cache()
     results = interrupted(reranker, pictures, chain([None, FULL], repeat(None)))
     assert codes(results) == [None] * 4
     assert [result.score for result in results] == pytest.approx(undisturbed, abs=1e-4)
@@ -100,7 +101,7 @@ def test_memory_told_of_in_other_words_is_tried_again_too(reranker: Reranker, pi
 def test_a_pass_cut_in_the_middle_leaves_later_scores_as_they_are(
     reranker: Reranker, pictures: list[bytes], method: str
 ) -> None:
-    reranker.method = method  # type: ignore[assignment]
+    reranker.options = replace(reranker.options, method=method)
     undisturbed = list(reranker.stream("猫", pictures))
     passes = chain([None, FULL], repeat(None))
 
@@ -125,12 +126,12 @@ def test_a_lost_gpu_keeps_the_ranking_so_far_and_says_what_to_do(reranker: Reran
 
 def test_a_ranking_that_lost_its_gpu_ends_and_can_be_exported(reranker: Reranker, pictures: list[bytes]) -> None:
     passes = chain([None, None], repeat(LOST))
-    reranker.method = "generate"
+    reranker.options = replace(reranker.options, method="generate")
     with raising(reranker, passes):
-        named = [Picture(str(number), f"{number}.png", picture) for number, picture in enumerate(pictures)]
+        named = [JobImage(str(number), f"{number}.png", picture) for number, picture in enumerate(pictures)]
         job = Job(normalize_query("猫"), named, lambda: reranker)
         job.wait(60)
-    ended = job.snapshot()
+    ended = job.status()
     assert (ended.state, ended.done) == ("done", 4)
     assert codes(list(ended.ranking)) == [None, None, "model_failed", "model_failed"]
     assert to_csv(ended.ranking).count(b"GPU stopped answering") == 2
@@ -157,9 +158,9 @@ def test_an_answer_that_is_not_a_number_is_no_score(reranker: Reranker, pictures
 
 
 def test_a_gpu_lost_while_explaining_leaves_the_result_as_it_is(reranker: Reranker, pictures: list[bytes]) -> None:
-    reranker.method = "generate"
+    reranker.options = replace(reranker.options, method="generate")
     result = next(reranker.stream("猫", pictures))
-    reranker.forget()
+    reranker.clear_cache()
     with raising(reranker, repeat(LOST)):
         assert reranker.explain("猫", result, pictures[0]) == result
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -23,17 +23,17 @@ import typer
 from PIL import Image, ImageStat
 
 from lychee_rerank.errors import ServerError
-from lychee_rerank.images.load import find_pictures, load_image
+from lychee_rerank.images.load import find_images, load_image
 from lychee_rerank.reranker import Reranker
-from lychee_rerank.results import ImageScore, Method, rank
-from lychee_rerank.vllm.reranker import Server, ServerReranker, connect
+from lychee_rerank.results import ImageScore, ScoringMethod, rank
+from lychee_rerank.vllm.reranker import VLLMBackend, VLLMReranker, connect
 from lychee_rerank.weights.locate import DEMO_FOLDER
 from tools.vllm_on_cpu import prepare, serving
 
 SAMPLES = DEMO_FOLDER.parent / "samples"
 RECORDED = Path(__file__).parent.parent / "tests" / "vllm" / "recorded_server"
 QUERIES = ("a red apple", "红苹果", "cat and dog", "海边日落的帆船", "a dress on a hanger")
-METHODS: tuple[Method, ...] = ("yes_no", "generate")
+METHODS: tuple[ScoringMethod, ...] = ("yes_no", "generate")
 TOLERANCE = 0.01
 
 
@@ -42,7 +42,7 @@ class Compared:
     """One ranking made both ways. `largest` difference in score, `same_order` the same best-first order, pictures whose
     scores here lie closer together than the tolerance counting as tied."""
 
-    method: Method
+    method: ScoringMethod
     query: str
     largest: float
     same_order: bool
@@ -68,7 +68,7 @@ def main(
 def _prove(url: str, model: Path, record: bool) -> int:
     here = Reranker.from_pretrained(str(model), dtype="float32", method="yes_no")
     there = connect(url, method="yes_no", timeout=300)
-    found = compared(here, there, find_pictures(SAMPLES))
+    found = compared(here, there, find_images(SAMPLES))
     for each in found:
         order = "same order" if each.same_order else "OTHER ORDER"
         alike = f"{each.same_answers}/{each.pictures} answers alike"
@@ -82,7 +82,7 @@ def compared(here: Reranker, there: Reranker, pictures: Sequence[Path]) -> list[
     """Every query by every method, both ways."""
     found = []
     for method in METHODS:
-        here.method = there.method = method
+        here.options = there.options = replace(here.options, method=method)
         for query in QUERIES:
             ours, start = list(here.stream(query, pictures)), time.perf_counter()
             theirs = list(there.stream(query, pictures))
@@ -99,17 +99,17 @@ def _same_order(ours: list[ImageScore], theirs: list[ImageScore]) -> bool:
     return all(worse <= better + TOLERANCE for better, worse in zip(scores, scores[1:], strict=False))
 
 
-def _record(here: Reranker, there: ServerReranker) -> None:
+def _record(here: Reranker, there: VLLMReranker) -> None:
     """Two queries over six small pictures, an answer carried on, and a prompt that is too long."""
     RECORDED.mkdir(exist_ok=True)
     pictures = [_small(SAMPLES / name) for name in ("apple.jpg", "balloon.jpg", "cat.jpg", "dress.jpg", "pizza.jpg")]
     exchanges: list[dict[str, Any]] = []
     connection = there.server._connection
     connection._http.request = _listening(connection._http.request, exchanges)  # type: ignore[method-assign]
-    there = ServerReranker(Server(connection), at_once=1)
+    there = VLLMReranker(VLLMBackend(connection), max_concurrency=1)
     scores = []
     for method in METHODS:
-        here.method = there.method = method
+        here.options = there.options = replace(here.options, method=method)
         for query in QUERIES[:2]:
             list(there.stream(query, pictures))
             ours = list(here.stream(query, pictures))
@@ -119,7 +119,7 @@ def _record(here: Reranker, there: ServerReranker) -> None:
             scores.append({"method": method, "query": query, "results": expected, "explained": whole.answer})
     try:
         too_long = [{"role": "user", "content": [{"type": "text", "text": "long " * 2000}]}]
-        there.server.yes_no(too_long, load_image(pictures[0]))
+        there.server.score_yes_no(too_long, load_image(pictures[0]))
     except ServerError as error:
         print(f"recorded as well: {error}")
     once = {json.dumps([each["path"], each["body"]]): each for each in exchanges}

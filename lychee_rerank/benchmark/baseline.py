@@ -15,24 +15,24 @@ from qwen_vl_utils import process_vision_info
 from lychee_rerank.images.load import load_image
 from lychee_rerank.model.rms_norm import fuse_norms, unfuse_norms
 from lychee_rerank.model.vlm import VisionLanguageModel
-from lychee_rerank.results import Method
+from lychee_rerank.results import ScoringMethod
 from lychee_rerank.text import prompts
 from lychee_rerank.text.query import normalize_query
 
 
-class PlainLoop:
+class TransformersBaseline:
     """Scores with the weights of `loaded`. Inside its context vision tower and norms run as transformers runs them;
     the engine must not be used meanwhile.
     """
 
-    def __init__(self, loaded: VisionLanguageModel, method: Method, new_tokens: int) -> None:
+    def __init__(self, loaded: VisionLanguageModel, method: ScoringMethod, new_tokens: int) -> None:
         self._loaded, self._model, self._tokenizer = loaded, loaded.model, loaded.tokenizer
         self._method, self._new_tokens = method, new_tokens
         self._attention = self._model.config.vision_config._attn_implementation
         yes_no = (self._tokenizer.encode(word, add_special_tokens=False)[0] for word in ("yes", "no"))
         self._yes_no = torch.tensor(list(yes_no), device=self._model.device)
 
-    def __enter__(self) -> PlainLoop:
+    def __enter__(self) -> TransformersBaseline:
         self._model.set_attn_implementation({"vision_config": "sdpa"})
         unfuse_norms(self._model)
         return self
@@ -68,7 +68,7 @@ class PlainLoop:
         return str(self._tokenizer.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 
     def _inputs(self, messages: prompts.Messages, picture: Image.Image) -> dict[str, Any]:
-        filled = prompts.with_picture(messages, picture)
+        filled = prompts.insert_image(messages, picture)
         text = self._tokenizer.apply_chat_template(
             filled, chat_template=self._loaded.chat_template, tokenize=False, add_generation_prompt=True
         )

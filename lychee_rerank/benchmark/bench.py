@@ -22,30 +22,31 @@ import numpy as np
 import torch
 from PIL import Image
 
-from lychee_rerank.benchmark.baseline import PlainLoop
-from lychee_rerank.benchmark.random_weights import SIZES, random_model
-from lychee_rerank.devices.memory import GIB, usage
+from lychee_rerank.benchmark.baseline import TransformersBaseline
+from lychee_rerank.benchmark.random_weights import SIZES, build_random_model
+from lychee_rerank.devices.memory import GIB, memory_usage
+from lychee_rerank.model.backend import ScoringBackend
 from lychee_rerank.model.loading import load_model
 from lychee_rerank.model.vlm import VisionLanguageModel
-from lychee_rerank.reranker import Judge, Reranker
-from lychee_rerank.results import Method
+from lychee_rerank.reranker import Reranker, ScoringOptions
+from lychee_rerank.results import ScoringMethod
 from lychee_rerank.weights.locate import DEMO_FOLDER, Checkpoint, find_checkpoint
 
-Way = Literal["engine", "plain"]
-METHODS: tuple[Method, ...] = ("yes_no", "generate")
+Implementation = Literal["engine", "plain"]
+METHODS: tuple[ScoringMethod, ...] = ("yes_no", "generate")
 QUERIES = ("红色的气球和一只猫", "a blue umbrella on the beach")
 PICTURES_BETWEEN_READINGS = 50
 
 
 @dataclass(frozen=True)
-class Speed:
+class Latency:
     """Milliseconds a picture, decoding included: the first of a query (which reads the prompt too), the median of the
     others, and the median for a second query over the same pictures. `passes` counts the language model's forward
     passes a picture.
     """
 
-    way: Way
-    method: Method
+    way: Implementation
+    method: ScoringMethod
     first: float
     later: float
     second_query: float
@@ -62,7 +63,7 @@ class MemoryReading:
 
 
 @dataclass(frozen=True)
-class Report:
+class BenchmarkResult:
     """What was measured, where, and on what."""
 
     machine: str
@@ -71,10 +72,10 @@ class Report:
     pictures: int
     new_tokens: int
     torch: str
-    speeds: tuple[Speed, ...]
+    speeds: tuple[Latency, ...]
     memory: tuple[MemoryReading, ...]
 
-    def ratio(self, method: Method, column: Literal["first", "later", "second_query"] = "later") -> float:
+    def ratio(self, method: ScoringMethod, column: Literal["first", "later", "second_query"] = "later") -> float:
         """How many times faster the engine is than the plain loop."""
         plain, engine = (
             next(speed for speed in self.speeds if (speed.way, speed.method) == (way, method))
@@ -91,18 +92,20 @@ def bench(
     pictures: int = 20,
     new_tokens: int = 12,
     memory_pictures: int = 0,
-) -> Report:
+) -> BenchmarkResult:
     """Measure both methods, both ways. `size` (a key of `SIZES`) takes random weights instead of a checkpoint.
 
     At least 3 `pictures` are needed, since medians leave the first out. `memory_pictures` more are scored afterwards,
     and memory is read after every 50. Raises CheckpointError, ModelError.
     """
     checkpoint = _shapes(size) if size else find_checkpoint(model)
-    loaded = random_model(size, dtype) if size else load_model(checkpoint.path, dtype=dtype)[0]
+    loaded = build_random_model(size, dtype) if size else load_model(checkpoint.path, dtype=dtype)[0]
     sources = list(photographs(pictures))
     speeds = [speed for method in METHODS for speed in _both_ways(loaded, checkpoint, method, sources, new_tokens)]
     memory = tuple(_memory(_reranker(loaded, checkpoint, "yes_no", new_tokens), memory_pictures))
-    return Report(_machine(), checkpoint.name, dtype, pictures, new_tokens, torch.__version__, tuple(speeds), memory)
+    return BenchmarkResult(
+        _machine(), checkpoint.name, dtype, pictures, new_tokens, torch.__version__, tuple(speeds), memory
+    )
 
 
 def photographs(count: int) -> Iterator[bytes]:
@@ -119,23 +122,27 @@ def _shapes(size: str) -> Checkpoint:
 
 
 def _both_ways(
-    model: VisionLanguageModel, checkpoint: Checkpoint, method: Method, sources: list[bytes], new_tokens: int
-) -> Iterator[Speed]:
+    model: VisionLanguageModel, checkpoint: Checkpoint, method: ScoringMethod, sources: list[bytes], new_tokens: int
+) -> Iterator[Latency]:
     yield _speed("engine", method, model, _reranker(model, checkpoint, method, new_tokens).stream, sources)
-    with PlainLoop(model, method, new_tokens) as plain:
+    with TransformersBaseline(model, method, new_tokens) as plain:
         yield _speed("plain", method, model, plain.stream, sources)
 
 
 def _speed(
-    way: Way, method: Method, model: VisionLanguageModel, stream: Callable[..., Iterable[object]], sources: list[bytes]
-) -> Speed:
+    way: Implementation,
+    method: ScoringMethod,
+    model: VisionLanguageModel,
+    stream: Callable[..., Iterable[object]],
+    sources: list[bytes],
+) -> Latency:
     for _ in stream(QUERIES[1], sources[:1]):  # warm-up, as the engine does right after loading
-        model.forget()
+        model.clear_cache()
     passes = _Passes(model)
     first, *later = _milliseconds(stream(QUERIES[0], sources))
     second = _milliseconds(stream(QUERIES[1], sources))
     each = passes.stop() / 2 / len(sources)
-    return Speed(way, method, first, statistics.median(later), statistics.median(second[1:]), each)
+    return Latency(way, method, first, statistics.median(later), statistics.median(second[1:]), each)
 
 
 def _milliseconds(results: Iterable[object]) -> list[float]:
@@ -163,19 +170,19 @@ class _Passes:
         return self._count
 
 
-def _reranker(model: VisionLanguageModel, checkpoint: Checkpoint, method: Method, new_tokens: int) -> Reranker:
+def _reranker(model: VisionLanguageModel, checkpoint: Checkpoint, method: ScoringMethod, new_tokens: int) -> Reranker:
     """The engine as it is, except that an answer ends after `new_tokens`: random weights never write a score."""
-    names = ("yes_no", "knows", "look", "forget", "prompt_text")
+    names = ("score_yes_no", "has_image_features", "encode_image", "clear_cache", "prompt_text")
     short = SimpleNamespace(
         generate=partial(model.generate, max_new_tokens=new_tokens), **{name: getattr(model, name) for name in names}
     )
-    return Reranker(cast(Judge, short), checkpoint=checkpoint, method=method)
+    return Reranker(cast(ScoringBackend, short), checkpoint=checkpoint, options=ScoringOptions(method))
 
 
 def _memory(reranker: Reranker, pictures: int) -> Iterator[MemoryReading]:
     for result in reranker.stream(QUERIES[0], photographs(pictures)):
         if (result.index + 1) % PICTURES_BETWEEN_READINGS == 0:
-            now = usage()[0]
+            now = memory_usage()[0]
             yield MemoryReading(result.index + 1, now.used / GIB, now.peak / GIB)
 
 

@@ -20,7 +20,7 @@ from lychee_rerank.weights.locate import DEMO_FOLDER
 
 
 @dataclass(frozen=True)
-class Shapes:
+class ModelDims:
     """What differs between the models of the family; head size 128, vision head size 80 but for the tiny one."""
 
     title: str
@@ -38,17 +38,17 @@ class Shapes:
 
 
 SIZES = {
-    "7b": Shapes("Qwen2.5-VL-7B", 3584, 18_944, 28, 28, 4, 152_064, False),
-    "3b": Shapes("Qwen2.5-VL-3B", 2048, 11_008, 36, 16, 2, 151_936, True),
-    "tiny": Shapes("tiny", 256, 512, 3, 2, 1, 8192, False, 160, 320, 4, (1, 3)),
+    "7b": ModelDims("Qwen2.5-VL-7B", 3584, 18_944, 28, 28, 4, 152_064, False),
+    "3b": ModelDims("Qwen2.5-VL-3B", 2048, 11_008, 36, 16, 2, 151_936, True),
+    "tiny": ModelDims("tiny", 256, 512, 3, 2, 1, 8192, False, 160, 320, 4, (1, 3)),
 }
 
 
-def random_model(size: str, dtype: str = "bfloat16") -> VisionLanguageModel:
+def build_random_model(size: str, dtype: str = "bfloat16") -> VisionLanguageModel:
     """A model of `SIZES` on the first GPU, else on the CPU. Reads the demo checkpoint's tokenizer and template."""
     tokenizer = AutoTokenizer.from_pretrained(DEMO_FOLDER, local_files_only=True)
     published = json.loads((DEMO_FOLDER / "chat_template.json").read_text(encoding="utf-8"))
-    with _made_on("cuda" if torch.cuda.is_available() else "cpu"):
+    with _init_on_device("cuda" if torch.cuda.is_available() else "cpu"):
         model = Qwen2_5_VLForConditionalGeneration._from_config(
             _config(SIZES[size], tokenizer), dtype=getattr(torch, dtype), attn_implementation="sdpa"
         )
@@ -58,13 +58,13 @@ def random_model(size: str, dtype: str = "bfloat16") -> VisionLanguageModel:
 
 
 @contextmanager
-def _made_on(device: str) -> Iterator[None]:
+def _init_on_device(device: str) -> Iterator[None]:
     torch.manual_seed(0)
     with torch.device(device):
         yield
 
 
-def _config(shapes: Shapes, tokenizer: Any) -> Qwen2_5_VLConfig:
+def _config(shapes: ModelDims, tokenizer: Any) -> Qwen2_5_VLConfig:
     ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("image_pad", "video_pad", "im_end")}
     return Qwen2_5_VLConfig(
         text_config={

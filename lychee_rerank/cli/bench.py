@@ -15,7 +15,7 @@ from lychee_rerank.cli import options as opt
 from lychee_rerank.cli.errors import ends_in_one_line
 
 if TYPE_CHECKING:
-    from lychee_rerank.benchmark.bench import Report
+    from lychee_rerank.benchmark.bench import BenchmarkResult
 
 Size = Literal["7b", "3b", "tiny"]
 
@@ -45,7 +45,7 @@ def bench(
         output.write_text(json.dumps(asdict(report), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def speed_table(report: Report) -> Table:
+def speed_table(report: BenchmarkResult) -> Table:
     """Milliseconds a picture, and how many times faster the engine is."""
     title = f"{report.model}, {report.dtype}, {report.pictures} pictures, on {report.machine} (ms a picture)"
     table = Table("method", "way", "first", "later", "second query", "passes", title=title)
@@ -58,7 +58,7 @@ def speed_table(report: Report) -> Table:
     return table
 
 
-def memory_table(report: Report) -> Table:
+def memory_table(report: BenchmarkResult) -> Table:
     """GiB in use while pictures are scored."""
     table = Table("pictures", "used", "peak", title="GiB in use")
     for reading in report.memory:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lychee_rerank.cli import options as opt
 from lychee_rerank.cli.errors import FAILED, ends_in_one_line
-from lychee_rerank.devices.memory import amount
+from lychee_rerank.devices.memory import format_bytes
 
 if TYPE_CHECKING:
     from lychee_rerank.doctor.estimate import Estimate
@@ -79,7 +79,7 @@ def _sections(report: Report) -> Iterator[tuple[str, list[str]]]:
         [f"{each.name} ({each.title})" + _room(each.free, each.total) for each in report.processors]
         or ["none that PyTorch can use"],
     )
-    yield "Disk", [f"{amount(report.disk_free)} free in {report.disk}"]
+    yield "Disk", [f"{format_bytes(report.disk_free)} free in {report.disk}"]
     yield "Weights", [line for number, place in enumerate(report.places, 1) for line in _place(number, place)]
     yield "In use", [report.in_use or "none that can be loaded"]
     for planned in report.plans:
@@ -99,7 +99,7 @@ def _versions(report: Report) -> Iterator[str]:
 
 
 def _room(free: int | None, total: int | None) -> str:
-    return f": {amount(free)} of {amount(total)} free" if free is not None and total is not None else ""
+    return f": {format_bytes(free)} of {format_bytes(total)} free" if free is not None and total is not None else ""
 
 
 def _place(number: int, place: Place) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _place(number: int, place: Place) -> Iterator[str]:
     if not place.found:
         yield f"{name}: nothing" + (f" in {place.where}" if place.where else " named")
     for found in place.found:
-        yield f"{name}: {found.name}, {amount(found.size)}, {'damaged' if found.problems else 'complete'}, {found.path}"
+        yield f"{name}: {found.name}, {format_bytes(found.size)}, {'damaged' if found.problems else 'complete'}, {found.path}"
         yield from (f"   {problem}" for problem in found.problems)
 
 

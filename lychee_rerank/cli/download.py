@@ -13,7 +13,7 @@ from rich.progress import Progress as Bar
 
 from lychee_rerank.cli import options as opt
 from lychee_rerank.cli.errors import ends_in_one_line, messages
-from lychee_rerank.weights.locate import PUBLISHED
+from lychee_rerank.weights.locate import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from lychee_rerank.weights.download import Progress
@@ -23,7 +23,7 @@ _PERCENT_A_LINE = 5
 
 @ends_in_one_line
 def download(
-    repo: Annotated[str, typer.Argument(metavar="MODEL", help="The model, as its hub names it.")] = PUBLISHED,
+    repo: Annotated[str, typer.Argument(metavar="MODEL", help="The model, as its hub names it.")] = DEFAULT_MODEL,
     source: Annotated[
         Literal["huggingface", "modelscope"], typer.Option("--from", help="The hub to fetch from.")
     ] = "huggingface",

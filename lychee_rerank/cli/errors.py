@@ -94,14 +94,14 @@ def open_reranker(
     reserve: float,
     instruction: str | None = None,
     server: str | None = None,
-    at_once: int = 32,
+    max_concurrency: int = 32,
 ) -> Reranker:
     """The reranker that the options ask for: `model` here, or the one behind `server`. Raises LycheeError."""
     instruction = instruction or DEFAULT_INSTRUCTION
     if server:
         from lychee_rerank.vllm.reranker import connect
 
-        return connect(server, method=method, fit=fit, instruction=instruction, at_once=at_once)
+        return connect(server, method=method, fit=fit, instruction=instruction, max_concurrency=max_concurrency)
     from lychee_rerank.reranker import Reranker
 
     return Reranker.from_pretrained(model, method=method, reserve_gib=reserve, fit=fit, instruction=instruction)
@@ -109,7 +109,7 @@ def open_reranker(
 
 def still_there(reranker: Reranker) -> None:
     """Raises ServerError where the reranker scores through a server that went away meanwhile."""
-    from lychee_rerank.vllm.reranker import ServerReranker
+    from lychee_rerank.vllm.reranker import VLLMReranker
 
-    if isinstance(reranker, ServerReranker):
+    if isinstance(reranker, VLLMReranker):
         reranker.server.check()

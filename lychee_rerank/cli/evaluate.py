@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,11 +18,10 @@ from lychee_rerank.cli.errors import ends_in_one_line, open_reranker, still_ther
 from lychee_rerank.cli.outputs import check_writable, whole_file
 from lychee_rerank.cli.progress import watched
 from lychee_rerank.errors import InputError
-from lychee_rerank.rankings.evaluate import Judgements, Measures, chart, measure, read_judgements
+from lychee_rerank.rankings.evaluate import Metrics, Qrels, chart, compute_metrics, read_qrels
 from lychee_rerank.rankings.export import encode_json
-from lychee_rerank.rankings.resumable import JOURNALS, Rankings, journal_for
+from lychee_rerank.rankings.resumable import JOURNAL_FOLDER, ResumableRun, journal_for
 from lychee_rerank.results import ImageScore
-from lychee_rerank.text.query import as_typed, normalize_query
 
 if TYPE_CHECKING:
     from lychee_rerank.reranker import Reranker
@@ -54,12 +53,12 @@ def evaluate(
     ] = None,
     model: opt.Model = "auto",
     server: opt.Server = None,
-    at_once: opt.AtOnce = 32,
+    max_concurrency: opt.MaxConcurrency = 32,
     method: opt.Method = "auto",
     fit: opt.FitInto = "crop",
     instruction: opt.Instruction = None,
     reserve: opt.Reserve = 1.2,
-    journal: opt.Journal = JOURNALS,
+    journal: opt.Journal = JOURNAL_FOLDER,
     quiet: opt.Quiet = False,
 ) -> None:
     """Measure rankings by your own judgements.
@@ -70,18 +69,17 @@ def evaluate(
     if plot and plot.suffix not in (".png", ".svg"):
         raise InputError(f"{plot} cannot be drawn: its name must end in .png or .svg.")
     check_writable(*(file for file in (json, plot) if file))
-    judgements = read_judgements(data)
+    judgements = read_qrels(data)
     reranker = open_reranker(
-        model, method, fit=fit, reserve=reserve, instruction=instruction, server=server, at_once=at_once
+        model, method, fit=fit, reserve=reserve, instruction=instruction, server=server, max_concurrency=max_concurrency
     )
     settings = _settings(reranker, method)
     measured = {}
     with watched(len(judgements.queries) * len(judgements.files) * len(settings), quiet=quiet) as show:
         for setting in settings:
-            reranker.method = setting.method
             rankings = _rankings(reranker, judgements, setting, journal, show)
             still_there(reranker)
-            measured[setting] = measure(judgements, rankings)
+            measured[setting] = compute_metrics(judgements, rankings)
     if json:
         _write_json(json, judgements, measured, model=reranker.checkpoint.name)
     if json != Path("-"):
@@ -99,26 +97,26 @@ def _settings(reranker: Reranker, asked: opt.MethodChoice) -> list[Setting]:
 
 def _rankings(
     reranker: Reranker,
-    judgements: Judgements,
+    judgements: Qrels,
     setting: Setting,
     journal: Path,
     show: Callable[[ImageScore], None],
 ) -> list[list[ImageScore]]:
-    read = normalize_query if setting.normalize else as_typed
-    queries = [read(text) for text in judgements.queries]
+    options = replace(reranker.options, method=setting.method, normalize=setting.normalize)
+    queries = [options.query(text) for text in judgements.queries]
     files = [str(file) for file in judgements.files]
     rankings = []
     for start in range(0, len(queries), _QUERIES_AT_A_TIME):
         asked = queries[start : start + _QUERIES_AT_A_TIME]
-        journals = [journal_for(reranker, query, journal) for query in asked]
-        with Rankings(reranker, asked, files, journals) as scored:
+        journals = [journal_for(reranker, query, journal, options) for query in asked]
+        with ResumableRun(reranker, asked, files, journals, options=options) as scored:
             for _, result in scored:
                 show(result)
             rankings += [scored.ranking(number) for number in range(len(asked))]
     return rankings
 
 
-def _show_table(measured: Mapping[Setting, Measures]) -> None:
+def _show_table(measured: Mapping[Setting, Metrics]) -> None:
     titles = ["Method", "NDCG@10", "(95%)", "MRR", "R@1", "R@5", "R@10", "Spread", "Gap", "zh/en"]
     table = Table(*titles)
     for setting, values in measured.items():
@@ -130,14 +128,14 @@ def _show_table(measured: Mapping[Setting, Measures]) -> None:
         Console(highlight=False).print(table)
 
 
-def _cells(values: Measures) -> list[str]:
+def _cells(values: Metrics) -> list[str]:
     numbers = (values.mrr, values.recall_at_1, values.recall_at_5, values.recall_at_10, values.spread, values.gap)
     agreement = "" if values.agreement is None else f"{values.agreement:.3f}"
     bounds = f"{values.ndcg_low:.3f} to {values.ndcg_high:.3f}"
     return [f"{values.ndcg_at_10:.3f}", bounds, *(f"{number:.3f}" for number in numbers), agreement]
 
 
-def _write_json(file: Path, judgements: Judgements, measured: Mapping[Setting, Measures], *, model: str) -> None:
+def _write_json(file: Path, judgements: Qrels, measured: Mapping[Setting, Metrics], *, model: str) -> None:
     document = {
         "model": model,
         "queries": len(judgements.queries),

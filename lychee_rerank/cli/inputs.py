@@ -11,7 +11,7 @@ from pathlib import Path
 from natsort import natsorted
 
 from lychee_rerank.errors import InputError
-from lychee_rerank.images.load import find_pictures, is_picture_name
+from lychee_rerank.images.load import find_images, has_image_suffix
 
 _MOST_QUERIES = 200  # each keeps its journal open, and systems allow a process about 1,000 open files
 
@@ -39,11 +39,11 @@ def _meant_by(named: str) -> Iterator[str]:
     elif os.path.isdir(named):
         if not os.access(named, os.R_OK | os.X_OK):
             raise InputError(f"The folder {named!r} may not be read.")
-        yield from map(str, find_pictures(Path(named)))
+        yield from map(str, find_images(Path(named)))
     elif os.path.exists(named):
         yield named
     elif found := glob.glob(named, recursive=True):
-        yield from (path for path in natsorted(found) if os.path.isfile(path) and is_picture_name(Path(path)))
+        yield from (path for path in natsorted(found) if os.path.isfile(path) and has_image_suffix(Path(path)))
     else:
         raise InputError(f"There is no file, folder or match for {named!r}.")
 

@@ -64,7 +64,9 @@ Server = Annotated[
         envvar="LYCHEE_SERVER", metavar="URL", help="Score through the vLLM server at this address, not with --model."
     ),
 ]
-AtOnce = Annotated[int, Option(metavar="N", min=1, help="Pictures on their way to --server at the same time.")]
+MaxConcurrency = Annotated[
+    int, Option("--at-once", metavar="N", min=1, help="Pictures on their way to --server at the same time.")
+]
 Reserve = Annotated[float, Option(metavar="GIB", min=0, help="GiB of memory to leave free on each GPU.")]
 
 Journal = Annotated[

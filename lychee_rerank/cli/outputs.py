@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lychee_rerank.errors import InputError
-from lychee_rerank.images.load import is_picture_name
+from lychee_rerank.images.load import has_image_suffix
 from lychee_rerank.rankings.export import document, encode_json, ranked_folder, ranked_name, record, to_csv
 from lychee_rerank.results import ImageScore
 from lychee_rerank.text.query import Query
@@ -47,7 +47,7 @@ class Outputs:
         files = [file for file in (self.json, self.csv, self.jsonl) if file]
         if files.count(Path("-")) > 1:
             raise InputError("Only one of --json, --csv and --jsonl can go to stdout.")
-        if picture := next((file for file in files if is_picture_name(file) and file.exists()), None):
+        if picture := next((file for file in files if has_image_suffix(file) and file.exists()), None):
             raise InputError(f"{picture} is a picture; it would be overwritten.")
         check_writable(*files)
         folders = [folder for folder in (self.copy_to, self.link_to) if folder]

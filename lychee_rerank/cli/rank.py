@@ -18,9 +18,9 @@ from lychee_rerank.cli.errors import (
 from lychee_rerank.cli.inputs import pictures_named, queries_in
 from lychee_rerank.cli.progress import show_table, watched
 from lychee_rerank.errors import InputError
-from lychee_rerank.rankings.resumable import JOURNALS, Rankings, journal_for
-from lychee_rerank.rankings.store import forget_old
-from lychee_rerank.text.query import Query, as_typed, normalize_query
+from lychee_rerank.rankings.resumable import JOURNAL_FOLDER, ResumableRun, journal_for
+from lychee_rerank.rankings.store import prune
+from lychee_rerank.text.query import Query, normalize_query, raw_query
 
 
 @ends_in_one_line
@@ -37,13 +37,13 @@ def rank(
     link_to: opt.LinkTo = None,
     model: opt.Model = "auto",
     server: opt.Server = None,
-    at_once: opt.AtOnce = 32,
+    max_concurrency: opt.MaxConcurrency = 32,
     method: opt.Method = "auto",
     fit: opt.FitInto = "crop",
     instruction: opt.Instruction = None,
     normalize: opt.Normalize = True,
     reserve: opt.Reserve = 1.2,
-    journal: opt.Journal = JOURNALS,
+    journal: opt.Journal = JOURNAL_FOLDER,
     fresh: opt.Fresh = False,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -58,22 +58,28 @@ def rank(
         raise InputError("Say in one sentence what you are after, and name the pictures to rank.")
     named = [name for name in (query, *(paths or ())) if name is not None]
     texts = queries_in(queries) if queries else named[:1]
-    asked = [normalize_query(text) if normalize else as_typed(text) for text in texts]
+    asked = [normalize_query(text) if normalize else raw_query(text) for text in texts]
     files = pictures_named(named if queries else named[1:])
     with stopping("Stopped before scoring; scores of earlier runs are kept."):
-        forget_old(journal)
+        prune(journal)
         reranker = open_reranker(
-            model, method, fit=fit, reserve=reserve, instruction=instruction, server=server, at_once=at_once
+            model,
+            method,
+            fit=fit,
+            reserve=reserve,
+            instruction=instruction,
+            server=server,
+            max_concurrency=max_concurrency,
         )
         journals = [journal_for(reranker, each, journal) for each in asked]
-    with Rankings(reranker, asked, files, journals, fresh=fresh) as rankings:
+    with ResumableRun(reranker, asked, files, journals, fresh=fresh) as rankings:
         _score(rankings, asked, len(files) * len(asked), jsonl, quiet=quiet)
         with stopping("Stopped while writing; all scores are kept; run the same command again to write."):
             _write(rankings, asked, outputs, model=reranker.checkpoint.name, many=queries is not None)
     still_there(reranker)
 
 
-def _score(rankings: Rankings, queries: Sequence[Query], total: int, jsonl: Path | None, *, quiet: bool) -> None:
+def _score(rankings: ResumableRun, queries: Sequence[Query], total: int, jsonl: Path | None, *, quiet: bool) -> None:
     scored, problem = 0, None
     try:
         with out.json_lines(jsonl, queries) as write, watched(total, quiet=quiet) as show:
@@ -93,7 +99,7 @@ def _score(rankings: Rankings, queries: Sequence[Query], total: int, jsonl: Path
         messages.print(f"{left}; {last}.", soft_wrap=True)
 
 
-def _write(rankings: Rankings, queries: Sequence[Query], outputs: out.Outputs, *, model: str, many: bool) -> None:
+def _write(rankings: ResumableRun, queries: Sequence[Query], outputs: out.Outputs, *, model: str, many: bool) -> None:
     def each() -> Iterator[out.Ranked]:
         return ((query, outputs.chosen(rankings.ranking(number))) for number, query in enumerate(queries))
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 GIB, MIB = 1024**3, 1024**2
@@ -28,49 +26,7 @@ class DeviceMemory:
     total: int
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Where the parts of a model are: `device_map` names each part's device, `words` says it to a person."""
-
-    device_map: Mapping[str, str]
-    words: str
-
-    @property
-    def on_one_device(self) -> bool:
-        return len(set(self.device_map.values())) == 1
-
-
-def max_memory(free: Mapping[int | str, int], reserve_gib: float) -> dict[int | str, int]:
-    """For transformers' `max_memory`: bytes that may be used on each device.
-
-    `free` holds the free bytes of each GPU (by number) and of "cpu"; the reserve is kept free on every GPU. A GPU with
-    less free than the reserve is left out.
-    """
-    reserve = int(reserve_gib * GIB)
-    gpus = {device: available - reserve for device, available in free.items() if device != "cpu"}
-    return {**{device: room for device, room in gpus.items() if room > 0}, "cpu": free["cpu"]}
-
-
-def describe(device_map: Mapping[str, object], sizes: Mapping[str, int], reserve_gib: float) -> Placement:
-    """Say where a loaded model is. `sizes` gives the bytes of each part named in `device_map`."""
-    names = {part: device_name(device) for part, device in device_map.items()}
-    size_on, blocks_on = Counter[str](), Counter[str]()
-    for part, device in names.items():
-        size_on[device] += sizes.get(part, 0)
-        blocks_on[device] += ".layers." in part
-    blocks = sum(blocks_on.values())
-    told = [
-        (f"{blocks_on[device]} of {blocks} blocks" if blocks else "everything") + f" on {device}, {amount(size)}"
-        for device, size in size_on.items()
-    ]
-    if gpus := [device for device in size_on if device.startswith("GPU")]:
-        told.append(f"{reserve_gib:g} GiB kept free" + (" on each" if len(gpus) > 1 else ""))
-        if slow := blocks_on["CPU"] + blocks_on["disk"]:
-            told.append(f"{slow} of {blocks} layers run from outside the GPU: slower")
-    return Placement(names, ", ".join(told))
-
-
-def amount(size: int) -> str:
+def format_bytes(size: int) -> str:
     """Bytes as people read them, for example "15.4 GiB" or "17 MiB"."""
     return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"
 
@@ -96,7 +52,7 @@ def free_memory() -> dict[int | str, int]:
     return {**free, "cpu": available}
 
 
-def usage() -> list[DeviceMemory]:
+def memory_usage() -> list[DeviceMemory]:
     """What is in use now, GPUs first; of the CPU, this process's resident memory. Imports torch only if it is loaded
     already.
     """
@@ -110,18 +66,18 @@ def usage() -> list[DeviceMemory]:
 
 
 @dataclass
-class Releaser:
+class CacheReleaser:
     """Gives cached GPU memory back, between pictures and at most once per 800 ms: each time costs 1 to 5 ms."""
 
     _last: float = field(default=0.0)
 
-    def between_pictures(self) -> None:
+    def release_throttled(self) -> None:
         now = time.monotonic()
         if now - self._last >= _SECONDS_BETWEEN_RELEASES:
             _empty_caches()
             self._last = now
 
-    def now(self) -> None:
+    def release(self) -> None:
         """Whatever can be given back, at once: after running out of memory."""
         import gc
 

@@ -17,9 +17,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from lychee_rerank.devices.device_map import WORKING_BYTES, Device, Plan, plan
-from lychee_rerank.devices.memory import Releaser, device_name, free_memory, usage
-from lychee_rerank.devices.nvidia import cards
+from lychee_rerank.devices.device_map import WORKSPACE_BYTES, DeviceId, DeviceMapPlan, plan_device_map
+from lychee_rerank.devices.memory import CacheReleaser, device_name, free_memory, memory_usage
+from lychee_rerank.devices.nvidia import list_gpus
 from lychee_rerank.doctor.estimate import (
     PUBLISHED_PARTS,
     PUBLISHED_SIGHT,
@@ -33,7 +33,7 @@ from lychee_rerank.doctor.recommend import next_steps
 from lychee_rerank.doctor.redact import without_names
 from lychee_rerank.doctor.report import Found, Place, Planned, Processor, Report, Versions
 from lychee_rerank.errors import CheckpointError
-from lychee_rerank.weights.locate import PUBLISHED, Checkpoint, list_checkpoints, look_up
+from lychee_rerank.weights.locate import DEFAULT_MODEL, Checkpoint, list_checkpoints, resolve_checkpoint
 
 _MEASURED_SECONDS = 0.1  # each of the two to four things measured on a device
 _ROWS = PUBLISHED_SIGHT.tokens + TOKENS_BEHIND_PICTURE
@@ -45,7 +45,7 @@ def examine(model: str = "auto", *, reserve_gib: float = 1.2, measure: bool = Tr
 
     if model == "auto":
         model = os.environ.get("LYCHEE_MODEL", "").strip() or model
-    seen, chosen, troubles = cards(), _chosen(model), list(_import_troubles())
+    seen, chosen, troubles = list_gpus(), _chosen(model), list(_import_troubles())
     works, places = not troubles, tuple(_places(model))
     free = _free(troubles) if works else {}
     speeds = _speeds(free, troubles) if measure else {}
@@ -112,7 +112,7 @@ def _torch_build() -> str:
     return "Metal" if torch.backends.mps.is_built() else "CPU only"
 
 
-def _free(troubles: list[str]) -> Mapping[Device, int]:
+def _free(troubles: list[str]) -> Mapping[DeviceId, int]:
     """Free memory of every device that works; what a driver complains of is added to `troubles`."""
     import psutil
 
@@ -127,7 +127,7 @@ def _free(troubles: list[str]) -> Mapping[Device, int]:
     return free
 
 
-def _processors(free: Mapping[Device, int], speeds: Mapping[Device, Speed]) -> tuple[Processor, ...]:
+def _processors(free: Mapping[DeviceId, int], speeds: Mapping[DeviceId, Speed]) -> tuple[Processor, ...]:
     totals = _totals()
     return tuple(
         Processor(device_name(device), _title(device), room, totals[device_name(device)], speeds.get(device))
@@ -135,7 +135,7 @@ def _processors(free: Mapping[Device, int], speeds: Mapping[Device, Speed]) -> t
     )
 
 
-def _title(device: Device) -> str:
+def _title(device: DeviceId) -> str:
     import torch
 
     if isinstance(device, int):
@@ -146,7 +146,7 @@ def _title(device: Device) -> str:
 
 def _totals() -> dict[str, int]:
     """Bytes of memory by a device's name."""
-    return {device.device: device.total for device in usage()}
+    return {device.device: device.total for device in memory_usage()}
 
 
 def _places(model: str) -> Iterator[Place]:
@@ -165,7 +165,7 @@ def _named(model: str) -> tuple[Found, ...]:
     if model == "auto":
         return ()
     try:
-        return (_described(look_up(model)),)
+        return (_described(resolve_checkpoint(model)),)
     except CheckpointError as error:
         return (Found(model, str(error.folder or model), 0, (str(error),)),)
 
@@ -177,7 +177,7 @@ def _described(checkpoint: Checkpoint) -> Found:
 def _chosen(model: str) -> Checkpoint | None:
     """What would be loaded; None where that is damaged."""
     try:
-        chosen = look_up(model)
+        chosen = resolve_checkpoint(model)
     except CheckpointError:
         return None
     return None if chosen.problems else chosen
@@ -185,9 +185,9 @@ def _chosen(model: str) -> Checkpoint | None:
 
 def _plans(
     chosen: Checkpoint | None,
-    free: Mapping[Device, int],
+    free: Mapping[DeviceId, int],
     reserve_gib: float,
-    speeds: Mapping[Device, Speed],
+    speeds: Mapping[DeviceId, Speed],
     troubles: list[str],
 ) -> Iterator[Planned]:
     """For what would be loaded, and for the published weights as long as they are not."""
@@ -203,7 +203,7 @@ def _plans(
         else:
             yield _planned(chosen.name, parts, sight, free, reserve_gib, speeds)
     if chosen is None or chosen.is_demo:
-        published = _planned(PUBLISHED, PUBLISHED_PARTS, PUBLISHED_SIGHT, free, reserve_gib, speeds)
+        published = _planned(DEFAULT_MODEL, PUBLISHED_PARTS, PUBLISHED_SIGHT, free, reserve_gib, speeds)
         yield replace(published, here=False)
 
 
@@ -211,34 +211,34 @@ def _planned(
     name: str,
     parts: Mapping[str, int],
     sight: Sight,
-    free: Mapping[Device, int],
+    free: Mapping[DeviceId, int],
     reserve_gib: float,
-    speeds: Mapping[Device, Speed],
+    speeds: Mapping[DeviceId, Speed],
 ) -> Planned:
-    planned, totals = plan(parts, free, reserve_gib), _totals()
-    without_others = plan(parts, {device: totals[device_name(device)] for device in free}, reserve_gib)
+    planned, totals = plan_device_map(parts, free, reserve_gib), _totals()
+    without_others = plan_device_map(parts, {device: totals[device_name(device)] for device in free}, reserve_gib)
     in_memory = sum(size for part, size in parts.items() if planned.device_map[part] == "cpu")
-    fits = not in_memory or in_memory + WORKING_BYTES <= free["cpu"]
+    fits = not in_memory or in_memory + WORKSPACE_BYTES <= free["cpu"]
     least = estimate(parts, planned.device_map, sight, speeds) if fits else None
-    return Planned(name, True, planned.words, fits, _on_gpu(planned), _on_gpu(without_others), least)
+    return Planned(name, True, planned.summary, fits, _on_gpu(planned), _on_gpu(without_others), least)
 
 
-def _on_gpu(planned: Plan) -> bool:
+def _on_gpu(planned: DeviceMapPlan) -> bool:
     return not {"cpu", "disk"} & set(planned.device_map.values())
 
 
-def _speeds(free: Mapping[Device, int], troubles: list[str]) -> dict[Device, Speed]:
-    speeds: dict[Device, Speed] = {}
+def _speeds(free: Mapping[DeviceId, int], troubles: list[str]) -> dict[DeviceId, Speed]:
+    speeds: dict[DeviceId, Speed] = {}
     for device in free:
         try:
             speeds[device] = measured(device)
         except RuntimeError as error:  # out of memory among them
             troubles.append(f"{device_name(device)} could not be measured: {_first_line(error)}")
-    Releaser().now()
+    CacheReleaser().release()
     return speeds
 
 
-def measured(device: Device) -> Speed:
+def measured(device: DeviceId) -> Speed:
     """How fast a device is, in about half a second, with the shapes of the published model in BF16.
 
     Raises RuntimeError where the device fails or has no room for a matrix of 136 MB.

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lychee_rerank.devices.device_map import Device
-from lychee_rerank.weights.validate import picture_settings
+from lychee_rerank.devices.device_map import DeviceId
+from lychee_rerank.weights.validate import image_processor_config
 
 PICTURE_SIDE = 384  # what `images.load_image` hands on
 TOKENS_BEHIND_PICTURE = 6  # of the yes/no prompt; what stands before the picture is read once for all pictures
@@ -66,9 +66,9 @@ PUBLISHED_SIGHT = Sight(patches=784, tokens=196, blocks=32)
 
 def estimate(
     parts: Mapping[str, int],
-    placed: Mapping[str, Device],
+    placed: Mapping[str, DeviceId],
     sight: Sight,
-    speeds: Mapping[Device, Speed],
+    speeds: Mapping[DeviceId, Speed],
     *,
     bytes_a_weight: int = 2,
     written: int = TOKENS_TO_THE_SCORE,
@@ -97,7 +97,7 @@ def estimate(
     return Estimate(yes_no, yes_no + head + (written - 1) * (decoder(1) + head))
 
 
-def working_devices(placed: Mapping[str, Device]) -> dict[str, Device]:
+def working_devices(placed: Mapping[str, DeviceId]) -> dict[str, DeviceId]:
     """The device that does each part's arithmetic: for what lies in CPU memory beside a GPU, that GPU."""
     gpu = next((device for device in placed.values() if device not in ("cpu", "disk")), "cpu")
     return {part: gpu if device == "cpu" else device for part, device in placed.items()}
@@ -109,7 +109,7 @@ def sight_of(folder: Path) -> Sight:
     Raises OSError, ValueError or KeyError where that cannot be read.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vision_config"]
-    processor = picture_settings(folder)[0]
+    processor = image_processor_config(folder)[0]
     merged, limit = processor["merge_size"], processor.get("max_pixels") or processor["size"]["longest_edge"]
     step = processor["patch_size"] * merged
     side = min(round(PICTURE_SIDE / step), max(1, math.isqrt(limit) // step))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from lychee_rerank.devices.memory import GIB, amount
-from lychee_rerank.weights.locate import PUBLISHED
+from lychee_rerank.devices.memory import GIB, format_bytes
+from lychee_rerank.weights.locate import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from lychee_rerank.doctor.report import Found, Report
@@ -101,15 +101,15 @@ def _memory_is_short(report: Report) -> Iterator[str]:
 def _weights_are_missing(report: Report) -> Iterator[str]:
     if report.in_use != "demo" or any(place.found for place in report.places if place.source != "demo"):
         return
-    size = f"{_PUBLISHED_BYTES / 1e9:.1f} GB ({amount(_PUBLISHED_BYTES)})"
+    size = f"{_PUBLISHED_BYTES / 1e9:.1f} GB ({format_bytes(_PUBLISHED_BYTES)})"
     if report.disk_free < _PUBLISHED_BYTES + GIB:
         yield (
-            f"Only the demo model is here. The real weights take {size}, and {amount(report.disk_free)} are free in "
+            f"Only the demo model is here. The real weights take {size}, and {format_bytes(report.disk_free)} are free in "
             f"{report.disk}: free some, or set HF_HOME to a larger disk; then run `{_RUN} download`."
         )
     else:
         yield (
-            f"Only the demo model is here, which knows pictograms: `{_RUN} download` fetches {PUBLISHED}, {size}. "
+            f"Only the demo model is here, which knows pictograms: `{_RUN} download` fetches {DEFAULT_MODEL}, {size}. "
             f"`{_RUN} app` opens the page with either."
         )
 

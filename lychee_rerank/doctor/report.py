@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lychee_rerank.devices.nvidia import Card
+from lychee_rerank.devices.nvidia import GpuInfo
 from lychee_rerank.doctor.estimate import Estimate, Speed
 
 
@@ -75,7 +75,7 @@ class Report:
     """
 
     versions: Versions
-    cards: tuple[Card, ...]
+    cards: tuple[GpuInfo, ...]
     processors: tuple[Processor, ...]
     disk: str
     disk_free: int

@@ -101,12 +101,12 @@ def load_image(
         return _stand_in(name, refused.problem, digest, size)
     except MemoryError:
         return _stand_in(name, PictureProblem("out_of_memory"), digest, size)
-    return LoadedImage(name, fitted, original_size, notes, None, digest, picture_key(digest, size, fit))
+    return LoadedImage(name, fitted, original_size, notes, None, digest, image_key(digest, size, fit))
 
 
 def preview(source: bytes | str | Path, *, edge: int = 600) -> Preview:
     """What the page shows of a picture before it is scored; like `load_image`, it never raises for a bad one."""
-    data = read_source(source)
+    data = read_bytes(source)
     if isinstance(data, PictureProblem):
         return Preview(None, (0, 0), 0, "", (), data)
     digest = content_hash(data)
@@ -122,7 +122,7 @@ def preview(source: bytes | str | Path, *, edge: int = 600) -> Preview:
     return Preview(encoded.getvalue(), original_size, len(data), digest, notes)
 
 
-def read_source(source: bytes | str | Path) -> bytes | PictureProblem:
+def read_bytes(source: bytes | str | Path) -> bytes | PictureProblem:
     """The encoded bytes, or why they cannot be had."""
     try:
         return _read(source)
@@ -135,24 +135,24 @@ def content_hash(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def picture_key(digest: str, size: int = 384, fit: Fit = "crop") -> str:
+def image_key(digest: str, size: int = 384, fit: Fit = "crop") -> str:
     """The identity of a prepared picture: its content and how it is prepared."""
     return f"{digest}-{fit}-{size}"
 
 
-def is_picture_name(path: str | Path) -> bool:
+def has_image_suffix(path: str | Path) -> bool:
     """Whether the file name ends like a picture's. Only for choosing files: pictures are opened by content."""
     return Path(path).suffix.lower() in SUFFIXES
 
 
-def find_pictures(folder: str | Path) -> list[Path]:
+def find_images(folder: str | Path) -> list[Path]:
     """Every picture file in a folder and the folders below it, in natural order; hidden files are left out, and so are
     folders that cannot be read, with a warning.
     """
     found = []
     for place, folders, files in os.walk(folder, onerror=lambda error: logger.warning("Left out: %s", error)):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in files if not name.startswith(".") and is_picture_name(name)]
+        found += [Path(place, name) for name in files if not name.startswith(".") and has_image_suffix(name)]
     return natsorted(found, key=lambda path: path.parts, alg=ns.IGNORECASE)
 
 

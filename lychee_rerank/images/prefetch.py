@@ -14,17 +14,17 @@ from pathlib import Path
 from PIL import Image
 
 from lychee_rerank.errors import PictureProblem
-from lychee_rerank.images.load import Fit, LoadedImage, content_hash, load_image, picture_key, read_source
+from lychee_rerank.images.load import Fit, LoadedImage, content_hash, image_key, load_image, read_bytes
 
 _THREADS = 2
 _AHEAD = 4  # pictures in hand at any time, however many are to come
 _REMEMBERED = 20_000
 
-Source = bytes | str | Path | LoadedImage
+ImageSource = bytes | str | Path | LoadedImage
 
 
 @dataclass(frozen=True)
-class KnownPicture:
+class CachedImage:
     """A picture whose image tokens the model has kept: like a good LoadedImage, but decoded only if it is needed after
     all.
     """
@@ -41,34 +41,34 @@ class KnownPicture:
         return load_image(self.data, fit=self.fit).image
 
 
-Picture = LoadedImage | KnownPicture
+PreparedImage = LoadedImage | CachedImage
 
 
-class Preparer:
+class ImagePreprocessor:
     """Turns sources into pictures. `known(key)` says that the model needs no pixels of a picture any more."""
 
     def __init__(self, known: Callable[[str], bool]) -> None:
         self._known = known
         self._notes: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 
-    def picture(self, source: Source, fit: Fit) -> Picture:
+    def prepare(self, source: ImageSource, fit: Fit) -> PreparedImage:
         """One prepared picture; a LoadedImage is taken as it is."""
         if isinstance(source, LoadedImage):
             return source
         name = "picture" if isinstance(source, bytes) else Path(source).name
-        data = read_source(source)
+        data = read_bytes(source)
         if isinstance(data, PictureProblem):
             return load_image(source, fit=fit)
-        key = picture_key(content_hash(data), fit=fit)
+        key = image_key(content_hash(data), fit=fit)
         if key in self._notes and self._known(key):
-            return KnownPicture(name, self._notes[key], key, data, fit)
+            return CachedImage(name, self._notes[key], key, data, fit)
         loaded = load_image(data, name=name, fit=fit)
         if loaded.problem is None:
             self._remember(key, loaded.notes)
         return loaded
 
     @contextmanager
-    def ahead(self, sources: Iterable[Source], fit: Fit) -> Iterator[Iterator[Picture]]:
+    def prefetch(self, sources: Iterable[ImageSource], fit: Fit) -> Iterator[Iterator[PreparedImage]]:
         """The prepared pictures in order, a few prepared ahead; leaving the context ends the work."""
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="prepare")
         try:
@@ -76,10 +76,10 @@ class Preparer:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _in_order(self, pool: ThreadPoolExecutor, sources: Iterable[Source], fit: Fit) -> Iterator[Picture]:
-        waiting: deque[Future[Picture]] = deque()
+    def _in_order(self, pool: ThreadPoolExecutor, sources: Iterable[ImageSource], fit: Fit) -> Iterator[PreparedImage]:
+        waiting: deque[Future[PreparedImage]] = deque()
         for source in sources:
-            waiting.append(pool.submit(self.picture, source, fit))
+            waiting.append(pool.submit(self.prepare, source, fit))
             if len(waiting) >= _AHEAD:
                 yield waiting.popleft().result()
         while waiting:

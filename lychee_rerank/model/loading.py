@@ -11,17 +11,16 @@ import tempfile
 import traceback
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lychee_rerank.devices.device_map import plan
-from lychee_rerank.devices.memory import Placement, Releaser, describe, free_memory
+from lychee_rerank.devices.device_map import DeviceMapPlan, plan_device_map, summarize
+from lychee_rerank.devices.memory import CacheReleaser, free_memory
 from lychee_rerank.errors import CheckpointError, LycheeError, ModelError, OutOfMemoryError
 from lychee_rerank.model import quantization as quantizing
 from lychee_rerank.model.quantization import Quantize
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION, yes_no_messages
-from lychee_rerank.text.query import as_typed
+from lychee_rerank.text.query import raw_query
 from lychee_rerank.weights.families import Family, architectures, find_family
 from lychee_rerank.weights.validate import read_json
 
@@ -44,7 +43,7 @@ def load_model(
     device_map: str | Mapping[str, Any] = "auto",
     reserve_gib: float = 1.2,
     quantize: Quantize | None = None,
-) -> tuple[VisionLanguageModel, Placement]:
+) -> tuple[VisionLanguageModel, DeviceMapPlan]:
     """Load a checkpoint folder of one of the `FAMILIES`.
 
     `device_map` is "auto" (GPUs first, `reserve_gib` kept free on each, the rest on the CPU), a device, or a full map.
@@ -56,18 +55,18 @@ def load_model(
 
     if quantize:
         quantizing.check(quantize)
-    Releaser().now()
+    CacheReleaser().release()
     try:
         return _loaded(folder, getattr(torch, dtype), device_map, reserve_gib, quantize)
     except LycheeError as error:
-        let_go(error)
+        clear_traceback(error)
         raise
     except Exception as error:  # transformers raises whatever it stumbled over in a folder's files
-        let_go(error)
+        clear_traceback(error)
         raise _told(error, folder) from error
 
 
-def let_go(error: BaseException) -> None:
+def clear_traceback(error: BaseException) -> None:
     """Empty the frames an error came through: whoever keeps the error must not keep the weights they held."""
     cause: BaseException | None = error
     while cause is not None:
@@ -88,7 +87,7 @@ def _told(error: Exception, folder: Path) -> LycheeError:
 
 def _loaded(
     folder: Path, dtype: Any, device_map: str | Mapping[str, Any], reserve_gib: float, quantize: Quantize | None
-) -> tuple[VisionLanguageModel, Placement]:
+) -> tuple[VisionLanguageModel, DeviceMapPlan]:
     import transformers
     from transformers.utils import logging as transformers_logging
 
@@ -101,11 +100,11 @@ def _loaded(
     _check_template(tokenizer, template, folder)
     model = _weights(folder, dtype, device_map, reserve_gib, quantize)
     loaded = VisionLanguageModel(model, tokenizer, processor, template)
-    placement = describe(loaded.device_map, _sizes(model, loaded.device_map), reserve_gib)
+    summary = summarize(loaded.device_map, _sizes(model, loaded.device_map), reserve_gib)
     if quantize:
-        placement = replace(placement, words=f"{placement.words}; {quantizing.words(quantize)}")
-    logger.log(logging.WARNING if quantize else logging.INFO, "%s: %s", folder.name, placement.words)
-    return loaded, placement
+        summary = f"{summary}; {quantizing.summary(quantize)}"
+    logger.log(logging.WARNING if quantize else logging.INFO, "%s: %s", folder.name, summary)
+    return loaded, DeviceMapPlan(loaded.device_map, summary)
 
 
 def _weights(
@@ -164,7 +163,7 @@ def _is_finite(weight: Any) -> bool:
 
 def _check_template(tokenizer: Any, template: Any, folder: Path) -> None:
     """Before the weights are read: a chat template must give one picture one place."""
-    messages = yes_no_messages(as_typed("picture"), DEFAULT_INSTRUCTION)
+    messages = yes_no_messages(raw_query("picture"), DEFAULT_INSTRUCTION)
     prompt = tokenizer.apply_chat_template(messages, chat_template=template, tokenize=False, add_generation_prompt=True)
     if (places := prompt.count("<|image_pad|>")) != 1:
         raise _unlike(folder, f"its chat template gives one picture {places} places (<|image_pad|>)")
@@ -180,8 +179,8 @@ def _planned(folder: Path, dtype: Any, reserve_gib: float, quantize: Quantize | 
     if set(free) == {"cpu"}:
         return "cpu"
     stored = part_sizes(folder, dtype)
-    planned = plan(part_sizes(folder, dtype, quantize), free, reserve_gib, outside=stored)
-    logger.info("Loading %s: %s", folder.name, planned.words)
+    planned = plan_device_map(part_sizes(folder, dtype, quantize), free, reserve_gib, offloaded_sizes=stored)
+    logger.info("Loading %s: %s", folder.name, planned.summary)
     return planned.device_map
 
 

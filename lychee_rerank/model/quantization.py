@@ -16,7 +16,7 @@ Quantize = Literal["8bit", "4bit"]
 BYTES_PER_WEIGHT: dict[Quantize, float] = {"8bit": 1.01, "4bit": 0.52}
 
 
-def words(quantize: Quantize) -> str:
+def summary(quantize: Quantize) -> str:
     """Said wherever a model loaded this way is described."""
     return f"blocks in {quantize[0]} bits: scores differ from those of the full model"
 

@@ -28,7 +28,7 @@ from lychee_rerank.weights.families import find_family
 _GRIDS_KEPT = 64  # a grid's mask takes half a megabyte; fit="whole" brings a few dozen grids
 
 
-def _attend_in_windows(
+def windowed_attention(
     module: torch.nn.Module,
     query: Tensor,
     key: Tensor,
@@ -50,7 +50,7 @@ def _attend_in_windows(
 
 # "flash" in the name makes transformers hand over the window boundaries instead of cutting the sequence itself.
 _ATTENTION = "flash_masked_windows"
-AttentionInterface.register(_ATTENTION, _attend_in_windows)
+AttentionInterface.register(_ATTENTION, windowed_attention)
 
 
 class VisionTower:
@@ -65,7 +65,7 @@ class VisionTower:
         self._config = model.config.vision_config
         model.set_attn_implementation({"vision_config": _ATTENTION})
         self.patches_per_token = self._config.spatial_merge_size**2
-        self._of_its_kind = _OF_ITS_KIND[family.vision]
+        self._of_its_kind = _GRID_KWARGS[family.vision]
         self._constants = functools.lru_cache(maxsize=_GRIDS_KEPT)(self._grid_constants)
 
     def __call__(self, messages: Messages) -> tuple[Tensor, Tensor]:
@@ -80,7 +80,7 @@ class VisionTower:
         prepared = self._processor(images=pictures, return_tensors="pt")
         grid = prepared["image_grid_thw"].cpu()
         weight = self._tower.patch_embed.proj.weight
-        pixels = _sent(prepared["pixel_values"].to(weight.dtype), weight.device)
+        pixels = _to_device(prepared["pixel_values"].to(weight.dtype), weight.device)
         seen = self._tower(pixels, grid_thw=grid, **self._constants(tuple(grid[0].tolist())))
         return torch.stack([seen.pooler_output, *getattr(seen, "deepstack_features", ())]), grid
 
@@ -94,14 +94,14 @@ class VisionTower:
         }
 
 
-def _sent(pixels: Tensor, device: torch.device) -> Tensor:
+def _to_device(pixels: Tensor, device: torch.device) -> Tensor:
     """To the device; to a GPU from pinned memory, so that the host goes on at once."""
     if device.type != "cuda":
         return pixels.to(device)
     return pixels.pin_memory().to(device, non_blocking=True)
 
 
-def _in_windows(grid: Tensor, tower: Any, device: torch.device) -> dict[str, Any]:
+def _window_kwargs(grid: Tensor, tower: Any, device: torch.device) -> dict[str, Any]:
     config = tower.config
     index, ends = get_vision_window_index(grid, config.spatial_merge_size, config.window_size, config.patch_size)
     lengths = ends[1:] - ends[:-1]
@@ -115,7 +115,7 @@ def _in_windows(grid: Tensor, tower: Any, device: torch.device) -> dict[str, Any
     }
 
 
-def _as_a_whole(grid: Tensor, tower: Any, device: torch.device) -> dict[str, Any]:
+def _interpolation_kwargs(grid: Tensor, tower: Any, device: torch.device) -> dict[str, Any]:
     indices, weights = get_vision_interpolation_indices_and_weights(
         grid,
         tower.num_grid_per_side,
@@ -126,4 +126,4 @@ def _as_a_whole(grid: Tensor, tower: Any, device: torch.device) -> dict[str, Any
     return {"interp_indices": indices.to(device), "interp_weights": weights.to(device)}
 
 
-_OF_ITS_KIND = {"windows": _in_windows, "whole": _as_a_whole}
+_GRID_KWARGS = {"windows": _window_kwargs, "whole": _interpolation_kwargs}

@@ -1,4 +1,4 @@
-"""One loaded vision-language model: reading a prompt once, seeing a picture, answering. The only room that knows
+"""One loaded vision-language model: reading a prompt once, seeing a image, answering. The only room that knows
 torch tensors.
 
 Nothing is computed twice. A prompt is the same for all pictures of a ranking up to the picture's place, so its prefix
@@ -24,10 +24,11 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from lychee_rerank.errors import ModelError, OutOfMemoryError
-from lychee_rerank.images.prefetch import Picture
+from lychee_rerank.images.prefetch import PreparedImage
+from lychee_rerank.model.backend import GenerationOutput, YesNoOutput
 from lychee_rerank.model.rms_norm import fuse_norms
 from lychee_rerank.model.vision_tower import VisionTower
-from lychee_rerank.text.prompts import Messages, with_picture
+from lychee_rerank.text.prompts import Messages, insert_image
 
 logger = logging.getLogger(__name__)
 
@@ -36,25 +37,8 @@ _IMAGE_BUDGET = 1024**3
 _TYPED_CONTROL = "\ue000"  # marks a control token typed by a person while the prompt is put together
 
 
-@dataclass(frozen=True)
-class YesNo:
-    """`probability` of "yes" among yes and no (softmax over their two logits), and the most likely token as text."""
-
-    probability: float
-    answer: str
-
-
-@dataclass(frozen=True)
-class Written:
-    """Text written so far, its token ids, and whether the model had no more to say."""
-
-    answer: str
-    token_ids: tuple[int, ...]
-    finished: bool
-
-
 @dataclass
-class _Prefix:
+class PromptPrefix:
     """A prompt read up to the picture's place. `cache` holds exactly its `length` tokens between pictures."""
 
     cache: DynamicCache
@@ -83,37 +67,39 @@ class VisionLanguageModel:
         self._head = model.get_output_embeddings()
         self._vision = VisionTower(model, image_processor)
         fuse_norms(model)
-        self._prefixes: OrderedDict[tuple[str, str], _Prefix] = OrderedDict()
-        self._images = _ImageTokens(_IMAGE_BUDGET)
-        self._control = {
+        self._prefixes: OrderedDict[tuple[str, str], PromptPrefix] = OrderedDict()
+        self._images = ImageFeatureCache(_IMAGE_BUDGET)
+        self._special_token_ids = {
             token.content: number for number, token in tokenizer.added_tokens_decoder.items() if token.special
         }
-        self._split = re.compile("(" + "|".join(map(re.escape, sorted(self._control, key=len, reverse=True))) + ")")
+        self._split = re.compile(
+            "(" + "|".join(map(re.escape, sorted(self._special_token_ids, key=len, reverse=True))) + ")"
+        )
         self._yes, self._no = self._single_token("yes"), self._single_token("no")
-        self._ends = _end_tokens(model, tokenizer)
+        self._stop_ids = _eos_token_ids(model, tokenizer)
 
-    def yes_no(self, messages: Messages, picture: Picture) -> YesNo:
+    def score_yes_no(self, messages: Messages, image: PreparedImage) -> YesNoOutput:
         """Judge one picture with the yes/no protocol, in one forward pass. Raises OutOfMemoryError or ModelError."""
         with self._translated_errors(), torch.inference_mode():
             prefix = self._prefix(messages)
-            hidden = self._prefill(prefix, picture, [])[:, -1]
-            self._rewind(prefix)
+            hidden = self._prefill(prefix, image, [])[:, -1]
+            self._reset_to_prefix(prefix)
             rows = self._head_rows
             pair = torch.nn.functional.linear(hidden.to(rows.device), rows).float()[0]
             probability = torch.softmax(pair, 0)[0].item()
             if math.isnan(probability):
                 raise ValueError("its answer is not a number")
-            return YesNo(probability, "yes" if probability >= 0.5 else "no")
+            return YesNoOutput(probability, "yes" if probability >= 0.5 else "no")
 
     def generate(
         self,
         messages: Messages,
-        picture: Picture,
+        image: PreparedImage,
         *,
         stop: Callable[[str], bool],
-        written: tuple[int, ...] = (),
+        token_ids: tuple[int, ...] = (),
         max_new_tokens: int = 160,
-    ) -> Written:
+    ) -> GenerationOutput:
         """Write an answer greedily, until `stop(text so far)`, the model's own end, or the limit on its length.
 
         `written` are token ids of an answer begun earlier; it is carried on exactly as if it had been written in one
@@ -122,79 +108,79 @@ class VisionLanguageModel:
         """
         with self._translated_errors(), torch.inference_mode():
             prefix = self._prefix(messages)
-            ids = self._greedy(prefix, picture, list(written), stop, max_new_tokens)
-            self._rewind(prefix)
+            ids = self._speculative_greedy_decode(prefix, image, list(token_ids), stop, max_new_tokens)
+            self._reset_to_prefix(prefix)
             prefix.draft = ids
-            finished = ids[-1] in self._ends or len(ids) >= max_new_tokens
-            return Written(self._text(ids), tuple(ids), finished)
+            finished = ids[-1] in self._stop_ids or len(ids) >= max_new_tokens
+            return GenerationOutput(self._text(ids), tuple(ids), finished)
 
-    def knows(self, key: str) -> bool:
+    def has_image_features(self, key: str) -> bool:
         """Whether the image tokens of this picture (its `key`) are kept."""
         return key in self._images
 
-    def look(self, picture: Picture) -> None:
+    def encode_image(self, image: PreparedImage) -> None:
         """Compute and keep a picture's image tokens ahead of any query."""
         with self._translated_errors(), torch.inference_mode():
-            self._image_tokens(picture)
+            self._get_image_features(image)
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Drop kept prompts and image tokens."""
         self._prefixes.clear()
         self._images.clear()
 
     def prompt_text(self, messages: Messages) -> str:
         """The whole prompt as the model reads it, the picture's place as one `<|image_pad|>`."""
-        return self._rendered(messages).replace(_TYPED_CONTROL, "")
+        return self.render_chat(messages).replace(_TYPED_CONTROL, "")
 
     @property
     def device_map(self) -> dict[str, Any]:
         return getattr(self.model, "hf_device_map", None) or {"": str(self.model.device)}
 
-    def _greedy(
-        self, prefix: _Prefix, picture: Picture, ids: list[int], stop: Callable[[str], bool], limit: int
+    def _speculative_greedy_decode(
+        self, prefix: PromptPrefix, image: PreparedImage, ids: list[int], stop: Callable[[str], bool], limit: int
     ) -> list[int]:
         """Greedy decoding with drafting: every pass feeds the last known token and a guess, and keeps what the model
         agrees with.
         """
-        guess = self._guess(prefix, ids)
-        hidden = self._prefill(prefix, picture, ids + guess)
+        guess = self._draft_tokens(prefix, ids)
+        hidden = self._prefill(prefix, image, ids + guess)
         following = hidden[:, -len(guess) - 1 :]
         while True:
-            agreed = self._agreed(following, guess)
+            agreed = self._verify_draft(following, guess)
             for token in agreed:
                 ids.append(token)
-                if token in self._ends or len(ids) >= limit or stop(self._text(ids)):
+                if token in self._stop_ids or len(ids) >= limit or stop(self._text(ids)):
                     return ids
             self._forget_tokens(prefix, len(guess) - len(agreed) + 1)
-            guess = self._guess(prefix, ids)
-            following = self._decode(prefix, picture, [ids[-1], *guess], len(ids) - 1)
+            guess = self._draft_tokens(prefix, ids)
+            following = self._decode(prefix, image, [ids[-1], *guess], len(ids) - 1)
 
-    def _guess(self, prefix: _Prefix, ids: list[int]) -> list[int]:
+    def _draft_tokens(self, prefix: PromptPrefix, ids: list[int]) -> list[int]:
         """The rest of the answer before, from the same place on, without its end."""
-        return [token for token in prefix.draft[len(ids) :] if token not in self._ends]
+        return [token for token in prefix.draft[len(ids) :] if token not in self._stop_ids]
 
-    def _agreed(self, following: Tensor, guess: list[int]) -> list[int]:
+    def _verify_draft(self, following: Tensor, guess: list[int]) -> list[int]:
         """The guessed tokens the model would have written too, and the first one that it writes itself."""
         wanted: list[int] = self._head(following)[0].argmax(-1).tolist()
         same = next((place for place, token in enumerate(guess) if wanted[place] != token), len(guess))
         return wanted[: same + 1]
 
-    def _prefill(self, prefix: _Prefix, picture: Picture, ids: list[int]) -> Tensor:
+    def _prefill(self, prefix: PromptPrefix, image: PreparedImage, ids: list[int]) -> Tensor:
         """Hidden states (1, n, hidden) of image tokens, the prompt's rest and `ids`, behind the cached prefix."""
-        tokens, grid = self._image_tokens(picture)
-        positions, following = self._positions(prefix, grid)
-        positions = torch.cat([positions, _counted(following, len(ids), positions)], -1)
+        tokens, grid = self._get_image_features(image)
+        positions, following = self._mrope_positions(prefix, grid)
+        positions = torch.cat([positions, _text_positions(following, len(ids), positions)], -1)
         rest = torch.cat([prefix.after, torch.tensor([ids], dtype=torch.long, device=prefix.after.device)], 1)
         embedded = torch.cat([tokens[:1].to(self._embed.weight.device), self._embed(rest)], 1)
-        return self._forward(prefix, embedded, positions, _added_later(tokens, embedded))
+        return self._forward(prefix, embedded, positions, _deepstack_kwargs(tokens, embedded))
 
-    def _decode(self, prefix: _Prefix, picture: Picture, ids: list[int], written: int) -> Tensor:
-        _, following = self._positions(prefix, self._image_tokens(picture)[1])
+    def _decode(self, prefix: PromptPrefix, image: PreparedImage, ids: list[int], token_ids: int) -> Tensor:
+        _, following = self._mrope_positions(prefix, self._get_image_features(image)[1])
         embedded = self._embed(torch.tensor([ids], device=prefix.after.device))
-        return self._forward(prefix, embedded, _counted(following + written, len(ids), prefix.after))
+        return self._forward(prefix, embedded, _text_positions(following + token_ids, len(ids), prefix.after))
 
     def _forward(
-        self, prefix: _Prefix, embedded: Tensor, positions: Tensor, added: Mapping[str, Any] | None = None
+        self, prefix: PromptPrefix, embedded: Tensor, positions: Tensor, added: Mapping[str, Any] | None = None
     ) -> Tensor:
         output = self._language(
             inputs_embeds=embedded,
@@ -206,54 +192,59 @@ class VisionLanguageModel:
         hidden: Tensor = output.last_hidden_state
         return hidden
 
-    def _rewind(self, prefix: _Prefix) -> None:
+    def _reset_to_prefix(self, prefix: PromptPrefix) -> None:
         self._forget_tokens(prefix, prefix.cache.get_seq_length() - prefix.length)
 
-    def _forget_tokens(self, prefix: _Prefix, count: int) -> None:
+    def _forget_tokens(self, prefix: PromptPrefix, count: int) -> None:
         if count > 0:
             prefix.cache.crop(-count)
 
-    def _prefix(self, messages: Messages) -> _Prefix:
-        """The prompt prefilled up to the picture, from the last few that were used."""
-        rendered = self._rendered(messages)
+    def _prefix(self, messages: Messages) -> PromptPrefix:
+        """The prompt prefilled up to the image, from the last few that were used."""
+        rendered = self.render_chat(messages)
         before, after = rendered.split("<|image_pad|>")
         key = (before, after)
         if key not in self._prefixes:
             while len(self._prefixes) >= _PREFIXES_KEPT:
                 self._prefixes.popitem(last=False)
-            self._prefixes[key] = self._read(before, after)
+            self._prefixes[key] = self._prefill_prefix(before, after)
         self._prefixes.move_to_end(key)
         return self._prefixes[key]
 
-    def _read(self, before: str, after: str) -> _Prefix:
+    def _prefill_prefix(self, before: str, after: str) -> PromptPrefix:
         device = self._embed.weight.device
-        ids = self._token_ids(before)
+        ids = self.encode_prompt(before)
         cache = DynamicCache(config=self.model.config)
-        prefix = _Prefix(cache, ids, torch.tensor([self._token_ids(after)], device=device))
-        self._forward(prefix, self._embed(torch.tensor([ids], device=device)), _counted(0, len(ids), prefix.after))
+        prefix = PromptPrefix(cache, ids, torch.tensor([self.encode_prompt(after)], device=device))
+        self._forward(
+            prefix, self._embed(torch.tensor([ids], device=device)), _text_positions(0, len(ids), prefix.after)
+        )
         return prefix
 
-    def _rendered(self, messages: Messages) -> str:
+    def render_chat(self, messages: Messages) -> str:
         """The chat template over the messages; control tokens inside their texts are marked as typed."""
-        marked = [{**message, "content": [self._marked(part) for part in message["content"]]} for message in messages]
+        marked = [
+            {**message, "content": [self.escape_special_tokens(part) for part in message["content"]]}
+            for message in messages
+        ]
         return str(
             self.tokenizer.apply_chat_template(
                 marked, chat_template=self.chat_template, tokenize=False, add_generation_prompt=True
             )
         )
 
-    def _marked(self, part: dict[str, Any]) -> dict[str, Any]:
+    def escape_special_tokens(self, part: dict[str, Any]) -> dict[str, Any]:
         if part["type"] != "text":
             return part
         text = part["text"].replace(_TYPED_CONTROL, "")
         return {**part, "text": self._split.sub(lambda match: match[0][0] + _TYPED_CONTROL + match[0][1:], text)}
 
-    def _token_ids(self, text: str) -> list[int]:
+    def encode_prompt(self, text: str) -> list[int]:
         """As the tokenizer reads it, except that control tokens typed by a person are plain text."""
         ids: list[int] = []
         for piece in filter(None, self._split.split(text)):
             plain = piece.replace(_TYPED_CONTROL, "")
-            known = self._control.get(piece)
+            known = self._special_token_ids.get(piece)
             ids += (
                 [known]
                 if known is not None
@@ -261,7 +252,7 @@ class VisionLanguageModel:
             )
         return ids
 
-    def _positions(self, prefix: _Prefix, grid: Tensor) -> tuple[Tensor, int]:
+    def _mrope_positions(self, prefix: PromptPrefix, grid: Tensor) -> tuple[Tensor, int]:
         """Multimodal rotary positions (3, 1, n) of image tokens and prompt rest, and the position of the first written
         token.
         """
@@ -275,12 +266,12 @@ class VisionLanguageModel:
             prefix.positions[shape] = here, int(found.max()) + 1
         return prefix.positions[shape]
 
-    def _image_tokens(self, picture: Picture) -> tuple[Tensor, Tensor]:
+    def _get_image_features(self, image: PreparedImage) -> tuple[Tensor, Tensor]:
         """A picture's image tokens and grid, as `VisionTower` gives them, kept by the picture's content."""
-        key = picture.key
+        key = image.key
         if key in self._images:
             return self._images[key]
-        tokens, grid = self._vision(with_picture([{"role": "user", "content": [{"type": "image"}]}], picture.image))
+        tokens, grid = self._vision(insert_image([{"role": "user", "content": [{"type": "image"}]}], image.image))
         if key:
             self._images[key] = tokens.to("cpu"), grid
         return tokens, grid
@@ -308,21 +299,21 @@ class VisionLanguageModel:
             yield
         except (RuntimeError, ValueError, IndexError) as error:
             self._prefixes.clear()
-            raise _told(error) from error
+            raise _to_model_error(error) from error
 
 
-def _told(error: Exception) -> ModelError:
+def _to_model_error(error: Exception) -> ModelError:
     """What went wrong, in words that can follow a colon."""
     words = str(error).partition("\n")[0]
     if isinstance(error, torch.OutOfMemoryError) or "out of memory" in words:
-        return OutOfMemoryError("The device ran out of memory while scoring a picture.")
+        return OutOfMemoryError("The device ran out of memory while scoring a image.")
     if isinstance(error, torch.AcceleratorError) or "CUDA error" in words:
         return ModelError(f"the GPU stopped answering ({words}); nothing more can be scored until the app is restarted")
     return ModelError(words)
 
 
-class _ImageTokens:
-    """Image tokens and grids by picture, in host memory, oldest out once `budget` bytes are full.
+class ImageFeatureCache:
+    """Image tokens and grids by image, in host memory, oldest out once `budget` bytes are full.
 
     A picture takes 1.4 MB with a Qwen2.5-VL-7B, so the default of 1 GiB holds some 700; 4.7 MB with a Qwen3-VL-8B.
     """
@@ -352,7 +343,7 @@ class _ImageTokens:
         self.size = 0
 
 
-def _added_later(tokens: Tensor, embedded: Tensor) -> dict[str, Any]:
+def _deepstack_kwargs(tokens: Tensor, embedded: Tensor) -> dict[str, Any]:
     """What the first decoder blocks add to the image tokens, which stand first in `embedded`; {} for most families."""
     if len(tokens) == 1:
         return {}
@@ -360,12 +351,12 @@ def _added_later(tokens: Tensor, embedded: Tensor) -> dict[str, Any]:
     return {"visual_pos_masks": image[None], "deepstack_visual_embeds": list(tokens[1:])}
 
 
-def _counted(start: int, count: int, like: Tensor) -> Tensor:
+def _text_positions(start: int, count: int, like: Tensor) -> Tensor:
     """Positions (3, 1, count) of plain text from `start` on."""
     return torch.arange(start, start + count, device=like.device).expand(3, 1, -1)
 
 
-def _end_tokens(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
+def _eos_token_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
     configured = model.generation_config.eos_token_id if model.generation_config else None
     several = configured if isinstance(configured, list) else [configured]
     return frozenset(token for token in (*several, tokenizer.eos_token_id) if token is not None)

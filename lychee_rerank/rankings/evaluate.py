@@ -28,7 +28,7 @@ _RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Judgements:
+class Qrels:
     """What a person holds to be right: `relevance[query][place in files]`, above 0 for relevant pictures."""
 
     files: tuple[Path, ...]
@@ -40,7 +40,7 @@ class Judgements:
 
 
 @dataclass(frozen=True)
-class Measures:
+class Metrics:
     """One setting's quality over all queries: means from 0 to 1, except `spread` and `gap`, which are in score points.
 
     `ndcg_low` and `ndcg_high` bound the mean NDCG@10 in 95 of 100 resamplings of the queries: settings whose ranges
@@ -61,7 +61,7 @@ class Measures:
     agreement: float | None
 
 
-def read_judgements(data: Path) -> Judgements:
+def read_qrels(data: Path) -> Qrels:
     """Judgements from a CSV in UTF-8 with the columns query, file (relative to the CSV) and relevance (a number).
 
     `data` is the CSV or a folder holding exactly one. Raises InputError where it cannot be used.
@@ -102,7 +102,7 @@ def _judgement(row: Mapping[str, str | None], where: str) -> tuple[str, str, flo
     return query, file, relevance
 
 
-def _gathered(rows: Sequence[tuple[str, str, float]], table: Path) -> Judgements:
+def _gathered(rows: Sequence[tuple[str, str, float]], table: Path) -> Qrels:
     # In an order that knows nothing of relevance, because equal scores are ranked in input order.
     names = sorted({file for _, file, _ in rows})
     random.Random(0).shuffle(names)
@@ -116,17 +116,17 @@ def _gathered(rows: Sequence[tuple[str, str, float]], table: Path) -> Judgements
         raise InputError(f"There is no relevant picture for {useless[0]!r} in {table}: nothing can be measured by it.")
     if not relevance:
         raise InputError(f"There are no judgements in {table}.")
-    return Judgements(tuple(table.parent / name for name in names), relevance)
+    return Qrels(tuple(table.parent / name for name in names), relevance)
 
 
-def measure(judgements: Judgements, rankings: Sequence[Sequence[ImageScore]]) -> Measures:
+def compute_metrics(judgements: Qrels, rankings: Sequence[Sequence[ImageScore]]) -> Metrics:
     """The measures of one setting. `rankings` has one ranking of all files for each query, in their order."""
     gains = [
         [judged.get(result.index, 0.0) for result in ranking]
         for judged, ranking in zip(judgements.relevance.values(), rankings, strict=True)
     ]
-    low, high = _range_of_mean([ndcg(each, 10) for each in gains])
-    return Measures(
+    low, high = bootstrap_ci([ndcg(each, 10) for each in gains])
+    return Metrics(
         ndcg_at_10=statistics.fmean(ndcg(each, 10) for each in gains),
         ndcg_low=low,
         ndcg_high=high,
@@ -159,7 +159,7 @@ def recall(gains: Sequence[float], depth: int) -> float:
     return sum(gain > 0 for gain in gains[:depth]) / sum(gain > 0 for gain in gains)
 
 
-def _range_of_mean(values: Sequence[float]) -> tuple[float, float]:
+def bootstrap_ci(values: Sequence[float]) -> tuple[float, float]:
     """Where the mean lies in the middle 95% of resamplings (bootstrap), the same on every run."""
     draw = random.Random(0)
     means = sorted(statistics.fmean(draw.choices(values, k=len(values))) for _ in range(_RESAMPLES))
@@ -172,7 +172,7 @@ def _gap(ranking: Sequence[ImageScore], gains: Sequence[float]) -> float | None:
     return statistics.fmean(relevant) - statistics.fmean(others) if others else None
 
 
-def _agreement(judgements: Judgements, rankings: Sequence[Sequence[ImageScore]]) -> float | None:
+def _agreement(judgements: Qrels, rankings: Sequence[Sequence[ImageScore]]) -> float | None:
     """The mean rank correlation over all pairs of one Chinese and one English query with the same judgements."""
     by_language: dict[tuple[str, ...], list[tuple[dict[int, float], list[float]]]] = {}
     for (query, judged), ranking in zip(judgements.relevance.items(), rankings, strict=True):
@@ -180,14 +180,14 @@ def _agreement(judgements: Judgements, rankings: Sequence[Sequence[ImageScore]])
         relevant = {place: value for place, value in judged.items() if value > 0}
         by_language.setdefault(normalize_query(query).languages, []).append((relevant, scores))
     return _mean(
-        rank_correlation(chinese, english)
+        spearman(chinese, english)
         for wanted, chinese in by_language.get(("zh",), [])
         for same, english in by_language.get(("en",), [])
         if wanted == same
     )
 
 
-def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float | None:
+def spearman(left: Sequence[float], right: Sequence[float]) -> float | None:
     """Spearman's rank correlation, equal values sharing their ranks; None where one side is all equal."""
     if len(set(left)) < 2 or len(set(right)) < 2:
         return None
@@ -210,7 +210,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return statistics.fmean(known) if known else None
 
 
-def chart(measured: Mapping[str, Measures]) -> altair.LayerChart:
+def chart(measured: Mapping[str, Metrics]) -> altair.LayerChart:
     """Bars of the measures from 0 to 1, one colour a setting, with the range of NDCG@10 as a line on its bar."""
     import altair
 

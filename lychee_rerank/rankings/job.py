@@ -14,28 +14,33 @@ from threading import Event, Lock, Thread
 from typing import Generic, Literal, Protocol, TypeVar
 
 from lychee_rerank.errors import LycheeError, OutOfMemoryError
+from lychee_rerank.reranker import ScoringOptions
 from lychee_rerank.results import ImageScore, rank
 from lychee_rerank.text.query import Query
 from lychee_rerank.weights.locate import Checkpoint
 
 logger = logging.getLogger(__name__)
 
-State = Literal["loading", "scoring", "explaining", "done", "stopped", "failed"]
+JobState = Literal["loading", "scoring", "explaining", "done", "stopped", "failed"]
 _EVENTS_KEPT = 200
 
 
-class Scores(Protocol):
+class SupportsRanking(Protocol):
     """What a job needs of a `Reranker`."""
 
     @property
     def checkpoint(self) -> Checkpoint: ...
-    def stream(self, query: Query, images: Sequence[bytes | Path]) -> Generator[ImageScore]: ...
-    def explain(self, query: Query, result: ImageScore, image: bytes | Path) -> ImageScore: ...
-    def prompt_text(self, query: Query) -> str: ...
+    def stream(
+        self, query: Query, images: Sequence[bytes | Path], *, options: ScoringOptions
+    ) -> Generator[ImageScore]: ...
+    def explain(
+        self, query: Query, result: ImageScore, image: bytes | Path, *, options: ScoringOptions
+    ) -> ImageScore: ...
+    def prompt_text(self, query: Query, *, options: ScoringOptions) -> str: ...
 
 
 @dataclass(frozen=True)
-class Picture:
+class JobImage:
     """One picture of a job: `key` is its identity (content hash), `source` its bytes or its path."""
 
     key: str
@@ -43,14 +48,14 @@ class Picture:
     source: bytes | Path
 
 
-AnyPicture = TypeVar("AnyPicture", bound=Picture)
+AnyJobImage = TypeVar("AnyJobImage", bound=JobImage)
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class JobStatus:
     """A job at one moment. `ranking` is what is scored so far, best first; `latest` the newest results, newest last."""
 
-    state: State
+    state: JobState
     total: int
     ranking: tuple[ImageScore, ...]
     latest: tuple[ImageScore, ...]
@@ -69,23 +74,28 @@ class Snapshot:
         return self.state in ("loading", "scoring", "explaining")
 
 
-class Job(Generic[AnyPicture]):
+class Job(Generic[AnyJobImage]):
     """Scores `pictures` in the background as soon as it is made. `open_reranker` is called in the worker, since
     loading takes long. `model` is the name of what it opened and `prompt` what that is asked, both "" before.
     """
 
     def __init__(
-        self, query: Query, pictures: Sequence[AnyPicture], open_reranker: Callable[[], Scores], *, explain: bool = True
+        self,
+        query: Query,
+        images: Sequence[AnyJobImage],
+        open_reranker: Callable[[], tuple[SupportsRanking, ScoringOptions]],
+        *,
+        explain: bool = True,
     ) -> None:
         self.query = query
-        self.pictures = tuple(pictures)
+        self.images = tuple(images)
         self.started = time.time()
         self.model = self.prompt = ""
         self._open = open_reranker
         self._explain = explain
         self._lock = Lock()
         self._stop = Event()
-        self._state: State = "loading"
+        self._state: JobState = "loading"
         self._error: LycheeError | None = None
         self._results: dict[int, ImageScore] = {}
         self._latest: deque[ImageScore] = deque(maxlen=_EVENTS_KEPT)
@@ -102,25 +112,26 @@ class Job(Generic[AnyPicture]):
         """Until the worker has ended."""
         self._thread.join(seconds)
 
-    def snapshot(self) -> Snapshot:
+    def status(self) -> JobStatus:
         with self._lock:
             results, latest, state = list(self._results.values()), tuple(self._latest), self._state
             explained, error = self._explained, self._error
         taken = (self._ended if state in ("done", "stopped", "failed") else time.monotonic()) - self._began
-        left = taken / len(results) * (len(self.pictures) - len(results)) if results and state == "scoring" else None
+        left = taken / len(results) * (len(self.images) - len(results)) if results and state == "scoring" else None
         ranking = tuple(rank(results))
-        return Snapshot(state, len(self.pictures), ranking, latest, explained, left, self._stop.is_set(), taken, error)
+        return JobStatus(state, len(self.images), ranking, latest, explained, left, self._stop.is_set(), taken, error)
 
     def _run(self) -> None:
         try:
-            reranker = self._open()
-            self.model, self.prompt = reranker.checkpoint.name, reranker.prompt_text(self.query)
-            self._enter("scoring")
-            self._score(reranker)
+            reranker, options = self._open()
+            self.model = reranker.checkpoint.name
+            self.prompt = reranker.prompt_text(self.query, options=options)
+            self._set_state("scoring")
+            self._score(reranker, options)
             if self._explain and not self._stop.is_set():
-                self._enter("explaining")
-                self._carry_on(reranker)
-            self._enter("stopped" if len(self._results) < len(self.pictures) else "done")
+                self._set_state("explaining")
+                self._complete_answers(reranker, options)
+            self._set_state("stopped" if len(self._results) < len(self.images) else "done")
         except LycheeError as error:
             self._fail(error)
         except MemoryError:
@@ -129,28 +140,28 @@ class Job(Generic[AnyPicture]):
             logger.exception("The ranking broke off.")
             self._fail(LycheeError(f"The ranking broke off: {error}"))
 
-    def _score(self, reranker: Scores) -> None:
+    def _score(self, reranker: SupportsRanking, options: ScoringOptions) -> None:
         self._began = self._ended = time.monotonic()
-        results = reranker.stream(self.query, [picture.source for picture in self.pictures])
+        results = reranker.stream(self.query, [image.source for image in self.images], options=options)
         while not self._stop.is_set() and (result := next(results, None)) is not None:
-            named = replace(result, name=self.pictures[result.index].name)
+            named = replace(result, name=self.images[result.index].name)
             with self._lock:
                 self._results[result.index] = named
                 self._latest.append(named)
                 self._ended = time.monotonic()
         results.close()
 
-    def _carry_on(self, reranker: Scores) -> None:
+    def _complete_answers(self, reranker: SupportsRanking, options: ScoringOptions) -> None:
         """Reasons, best picture first."""
-        for result in self.snapshot().ranking:
+        for result in self.status().ranking:
             if self._stop.is_set():
                 return
-            told = reranker.explain(self.query, result, self.pictures[result.index].source)
+            complete = reranker.explain(self.query, result, self.images[result.index].source, options=options)
             with self._lock:
-                self._results[result.index] = told
+                self._results[result.index] = complete
                 self._explained += 1
 
-    def _enter(self, state: State) -> None:
+    def _set_state(self, state: JobState) -> None:
         with self._lock:
             self._state = state
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from lychee_rerank.rankings.store import Journal, Picture, checkpoint_key, file_key, journal_path, score_rest
+from lychee_rerank.rankings.store import ImageFile, Journal, fingerprint, hash_file, journal_path, score_missing
 from lychee_rerank.results import ImageScore, rank
 from lychee_rerank.text.query import Query
 from lychee_rerank.weights.locate import Checkpoint
 
 if TYPE_CHECKING:
-    from lychee_rerank.reranker import Reranker
+    from lychee_rerank.reranker import Reranker, ScoringOptions
 
 # Pictures are taken in pieces: each query runs over a piece before the next piece is begun, so that what the model
 # keeps of these pictures is used again. Pieces grow, so that the first score comes soon and later ones without a wait.
@@ -29,23 +29,24 @@ _PIECE_OF_ONE_QUERY = 256
 _PIECE_OF_MANY = 64
 
 
-JOURNALS = Path(typer.get_app_dir("lychee-rerank")) / "journal"
+JOURNAL_FOLDER = Path(typer.get_app_dir("lychee-rerank")) / "journal"
 
 
-def journal_for(reranker: Reranker, query: Query, folder: Path) -> Path:
+def journal_for(reranker: Reranker, query: Query, folder: Path, options: ScoringOptions | None = None) -> Path:
     """The name tells everything that can change a score: the prompt (query and instruction in it), fit and weights."""
-    prompt, weights = reranker.prompt_text(query), _weights(reranker.checkpoint)
-    return journal_path(folder, prompt=prompt, method=reranker.method, fit=reranker.fit, weights=weights)
+    options = options or reranker.options
+    prompt, weights = reranker.prompt_text(query, options=options), _weights(reranker.checkpoint)
+    return journal_path(folder, prompt=prompt, method=options.method, fit=options.fit, weights=weights)
 
 
 def _weights(checkpoint: Checkpoint) -> str:
     """Of a server nobody sees the weights: its address and the model's name stand for them."""
     if checkpoint.source == "server":
         return f"{checkpoint.path.as_posix()} {checkpoint.name}"
-    return checkpoint_key(checkpoint.path)
+    return fingerprint(checkpoint.path)
 
 
-class Rankings:
+class ResumableRun:
     """The rankings of `files` for each of `queries`; iterating scores what the journals do not hold yet.
 
     `fresh` forgets what they hold. Raises JournalError where another run works on one of them.
@@ -58,9 +59,10 @@ class Rankings:
         files: Sequence[str],
         journals: Sequence[Path],
         *,
+        options: ScoringOptions | None = None,
         fresh: bool = False,
     ) -> None:
-        self._reranker = reranker
+        self._stream = partial(reranker.stream, options=options)
         self._queries = queries
         self._files = files
         self._keys: list[str | None] = []
@@ -74,7 +76,7 @@ class Rankings:
             self._open = stack.pop_all()
         self._journals = [opened[path] for path in journals]
 
-    def __enter__(self) -> Rankings:
+    def __enter__(self) -> ResumableRun:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -85,14 +87,14 @@ class Rankings:
         for piece in self._pieces(_PIECE_OF_ONE_QUERY if len(self._queries) == 1 else _PIECE_OF_MANY):
             self._keys += [picture.key for picture in piece]
             for number, (query, journal) in enumerate(zip(self._queries, self._journals, strict=True)):
-                for result in score_rest(piece, journal, partial(self._reranker.stream, query)):
+                for result in score_missing(piece, journal, partial(self._stream, query)):
                     if result.problem is not None:
                         self._failed[number][result.index] = result
                     yield number, result
 
-    def _pieces(self, most: int) -> Iterator[list[Picture]]:
+    def _pieces(self, most: int) -> Iterator[list[ImageFile]]:
         """The pictures in order, the files of the next piece being read while this one is scored."""
-        pictures = (Picture(index, path, file_key(path)) for index, path in enumerate(self._files))
+        pictures = (ImageFile(index, path, hash_file(path)) for index, path in enumerate(self._files))
         with ThreadPoolExecutor(max_workers=1) as ahead:
             size = _FIRST_PIECE
             coming = ahead.submit(_taken, pictures, size)
@@ -110,5 +112,5 @@ class Rankings:
         )
 
 
-def _taken(pictures: Iterator[Picture], count: int) -> list[Picture]:
+def _taken(pictures: Iterator[ImageFile], count: int) -> list[ImageFile]:
     return list(islice(pictures, count))

@@ -38,7 +38,7 @@ _JOURNAL_NAME = re.compile("[0-9a-f]{32}")  # what `journal_path` gives
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """One file to score: `index` is its place in the input, `key` tells its content (None where it cannot be read)."""
 
     index: int
@@ -176,8 +176,8 @@ def _result_from(fields: dict[str, object]) -> ImageScore:
     return ImageScore(**fields)  # type: ignore[arg-type]
 
 
-def score_rest(
-    pictures: Sequence[Picture], journal: Journal, stream: Callable[[Iterator[str]], Iterator[ImageScore]]
+def score_missing(
+    pictures: Sequence[ImageFile], journal: Journal, stream: Callable[[Iterator[str]], Iterator[ImageScore]]
 ) -> Iterator[ImageScore]:
     """Every picture's outcome, in input order; only what the journal does not hold yet goes through `stream`.
 
@@ -200,16 +200,16 @@ def score_rest(
         yield dataclasses.replace(result, index=picture.index, name=picture.path)
 
 
-def _to_score(pictures: Sequence[Picture], journal: Journal) -> dict[int, Picture]:
+def _to_score(pictures: Sequence[ImageFile], journal: Journal) -> dict[int, ImageFile]:
     """The pictures without a score, by index; of equal ones the first. One that cannot be read is equal to none."""
-    first: dict[str | int, Picture] = {}
+    first: dict[str | int, ImageFile] = {}
     for picture in pictures:
         if picture.key is None or picture.key not in journal:
             first.setdefault(picture.key or picture.index, picture)
     return {picture.index: picture for picture in first.values()}
 
 
-def file_key(path: str | Path) -> str | None:
+def hash_file(path: str | Path) -> str | None:
     """The hash of a file's content; None where the file cannot be read or is too large to be scored."""
     digest = hashlib.blake2b(digest_size=16)
     try:
@@ -223,7 +223,7 @@ def file_key(path: str | Path) -> str | None:
     return digest.hexdigest()
 
 
-def checkpoint_key(folder: Path) -> str:
+def fingerprint(folder: Path) -> str:
     """Tells two checkpoints apart, wherever they lie: from their small files and samples all through the weights.
 
     Hashing 16 GB would take longer than scoring; two trainings differ everywhere, so samples are enough.
@@ -245,7 +245,7 @@ def journal_path(folder: Path, **settings: str) -> Path:
     return folder / f"{hashlib.blake2b(told, digest_size=16).hexdigest()}.jsonl"
 
 
-def forget_old(folder: Path, *, days: float = 30) -> None:
+def prune(folder: Path, *, days: float = 30) -> None:
     """Deletes journals that no run has used for `days`, so that they do not pile up; no other file is touched."""
     oldest = time.time() - days * 86_400
     for path in folder.glob("*.jsonl"):

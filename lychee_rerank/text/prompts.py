@@ -53,7 +53,7 @@ def generate_messages(query: Query, instruction: str = DEFAULT_INSTRUCTION) -> M
     return _messages(system + own, [user.replace("{query}", query.normalized)])
 
 
-def with_picture(messages: Messages, picture: Image.Image) -> Messages:
+def insert_image(messages: Messages, picture: Image.Image) -> Messages:
     """The same messages with the picture in its place, as `qwen_vl_utils.process_vision_info` reads them."""
     return [{**message, "content": [_filled(part, picture) for part in message["content"]]} for message in messages]
 

@@ -78,7 +78,7 @@ def normalize_query(text: str) -> Query:
     return Query(text, _joined(pieces), tuple(_units(pieces)), _languages(pieces))
 
 
-def as_typed(text: str) -> Query:
+def raw_query(text: str) -> Query:
     """The query exactly as typed (normalising switched off). Raises QueryError as `normalize_query` does."""
     pieces = _pieces(_checked(text))
     return Query(text, _printable(text).strip(), tuple(_units(pieces)), _languages(pieces))

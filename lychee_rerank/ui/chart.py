@@ -16,7 +16,7 @@ def show(job: Job[Item], language: Language) -> None:
     """One bar a scored picture, best first; a bar tells its file and how far it stands below the one before."""
     import altair
 
-    scored = [result for result in job.snapshot().ranking if result.problem is None]
+    scored = [result for result in job.status().ranking if result.problem is None]
     if not scored:
         st.caption(text(language, "no_scores_yet"))
         return

@@ -11,7 +11,7 @@ from lychee_rerank.ui.i18n import Language, literal, text
 from lychee_rerank.ui.state import Desk
 
 if TYPE_CHECKING:
-    from lychee_rerank.weights.download import Download, Progress, Snapshot
+    from lychee_rerank.weights.download import Download, DownloadStatus, Progress
 
 _EVERY = 1.0  # seconds between looks at a running download
 
@@ -20,7 +20,7 @@ def show(desk: Desk, language: Language) -> None:
     """The form, or how far the download is."""
     with st.expander(text(language, "weights"), key="weights", on_change="rerun") as opened:
         if opened.open:
-            active = desk.download is not None and desk.download.snapshot().active
+            active = desk.download is not None and desk.download.status().active
             st.fragment(_show, run_every=_EVERY if active else None)(desk, language)
 
 
@@ -28,7 +28,7 @@ def _show(desk: Desk, language: Language) -> None:
     if desk.download is None:
         _form(desk, language)
         return
-    now = desk.download.snapshot()
+    now = desk.download.status()
     if not now.active and st.session_state.pop("was-fetching", False):
         st.rerun()
     st.session_state["was-fetching"] = now.active
@@ -58,7 +58,7 @@ def _form(desk: Desk, language: Language) -> None:
         st.rerun()
 
 
-def _running(download: Download, now: Snapshot, language: Language) -> None:
+def _running(download: Download, now: DownloadStatus, language: Language) -> None:
     done = now.progress
     if done is None or not done.total_bytes:
         st.progress(0.0, text=text(language, "weights_asking"))

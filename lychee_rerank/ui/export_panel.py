@@ -15,7 +15,7 @@ from lychee_rerank.ui.library import Item
 
 def show(job: Job[Item], language: Language) -> None:
     """Each file is made when it is asked for, from the ranking as it then stands."""
-    scored = sum(result.problem is None for result in job.snapshot().ranking)
+    scored = sum(result.problem is None for result in job.status().ranking)
     if not scored:
         st.caption(text(language, "no_scores_yet"))
         return
@@ -41,15 +41,15 @@ def _button(label: str, content: Callable[[], bytes], file: str, mime: str) -> N
 
 
 def _csv(job: Job[Item]) -> bytes:
-    return to_csv(job.snapshot().ranking, query=job.query.text)
+    return to_csv(job.status().ranking, query=job.query.text)
 
 
 def _json(job: Job[Item]) -> bytes:
-    ranking, query = job.snapshot().ranking, job.query
+    ranking, query = job.status().ranking, job.query
     return to_json(ranking, query=query.text, normalized=query.normalized, model=job.model)
 
 
 def _zip(job: Job[Item], best: int) -> bytes:
     packed = io.BytesIO()
-    to_zip(job.snapshot().ranking, [item.source for item in job.pictures], best, packed)
+    to_zip(job.status().ranking, [item.source for item in job.images], best, packed)
     return packed.getvalue()

@@ -22,7 +22,7 @@ GOOD, FAIR = 8.0, 6.0  # above GOOD green, from FAIR blue, below grey
 
 def show(job: Job[Item], language: Language) -> None:
     """Filters, then the cards."""
-    st.fragment(_show, run_every=_EVERY if job.snapshot().active else None)(job, language)
+    st.fragment(_show, run_every=_EVERY if job.status().active else None)(job, language)
 
 
 def band(score: float) -> str:
@@ -31,7 +31,7 @@ def band(score: float) -> str:
 
 
 def _show(job: Job[Item], language: Language) -> None:
-    ranking = list(job.snapshot().ranking)
+    ranking = list(job.status().ranking)
     shown = _filtered(job, ranking, language)
     if not shown:
         st.caption(text(language, "nothing_left" if ranking else "no_scores_yet"))
@@ -47,7 +47,7 @@ def _show(job: Job[Item], language: Language) -> None:
 
 
 def _filtered(job: Job[Item], ranking: list[ImageScore], language: Language) -> list[ImageScore]:
-    if len(job.pictures) <= COLUMNS:
+    if len(job.images) <= COLUMNS:
         return ranking
     with st.container(key="filters"):
         name, score, top = st.columns([3, 3, 2], vertical_alignment="bottom", gap="medium")
@@ -59,7 +59,7 @@ def _filtered(job: Job[Item], ranking: list[ImageScore], language: Language) -> 
 
 
 def _card(job: Job[Item], result: ImageScore, language: Language) -> None:
-    item = job.pictures[result.index]
+    item = job.images[result.index]
     name = _css_name(item.key)
     with st.container(key=f"card-{name}"):
         if item.thumbnail:
@@ -81,7 +81,7 @@ def _card(job: Job[Item], result: ImageScore, language: Language) -> None:
 def _frame_the_first(job: Job[Item], best: ImageScore) -> None:
     """Only the style names the first card, so that no card is built anew when another takes the lead."""
     if best.problem is None:
-        name = _css_name(job.pictures[best.index].key)
+        name = _css_name(job.images[best.index].key)
         st.html(
             f"<style>.st-key-card-{name} [data-testid='stImage'] img"
             " { border: 3px solid #4CAF50; box-sizing: content-box; max-width: calc(100% - 6px); }</style>"

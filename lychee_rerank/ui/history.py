@@ -34,7 +34,7 @@ def show(desk: Desk, job: Job[Item], language: Language) -> None:
     """One line a ranking, newest first, and the comparison."""
     for other in reversed(desk.jobs):
         _line(desk, job, other, language)
-    others = {other.started: other for other in reversed(desk.jobs) if other is not job and other.snapshot().ranking}
+    others = {other.started: other for other in reversed(desk.jobs) if other is not job and other.status().ranking}
     if not others:
         st.caption(text(language, "compare_needs_two"))
         return
@@ -51,7 +51,7 @@ def show(desk: Desk, job: Job[Item], language: Language) -> None:
 
 
 def _line(desk: Desk, job: Job[Item], other: Job[Item], language: Language) -> None:
-    now = other.snapshot()
+    now = other.status()
     title, found, button = st.columns([5, 3, 1.4], vertical_alignment="center")
     title.text(_title(other))
     best = next((result for result in now.ranking if result.problem is None), None)
@@ -74,24 +74,24 @@ def _side_by_side(job: Job[Item], other: Job[Item], language: Language) -> None:
     for column, ranked in zip(st.columns(2, gap="large"), (job, other), strict=True):
         with column:
             st.text(_title(ranked))
-            best = [result for result in ranked.snapshot().ranking if result.problem is None][:_SIDE_BY_SIDE]
+            best = [result for result in ranked.status().ranking if result.problem is None][:_SIDE_BY_SIDE]
             for place, result in zip(st.columns(_SIDE_BY_SIDE), best, strict=False):
                 _small(place, ranked, result)
     st.dataframe(_moves(job, other, language), hide_index=True)
 
 
 def _small(place: st.delta_generator.DeltaGenerator, job: Job[Item], result: ImageScore) -> None:
-    thumbnail = job.pictures[result.index].thumbnail
+    thumbnail = job.images[result.index].thumbnail
     if thumbnail:
         place.image(thumbnail, alt=result.name)
     place.text(f"{result.rank} · {result.score:.1f}")
 
 
 def _moves(job: Job[Item], other: Job[Item], language: Language) -> list[dict[str, object]]:
-    places = {other.pictures[result.index].key: result for result in other.snapshot().ranking}
+    places = {other.images[result.index].key: result for result in other.status().ranking}
     rows: list[dict[str, object]] = []
-    for result in job.snapshot().ranking:
-        there = places.get(job.pictures[result.index].key)
+    for result in job.status().ranking:
+        there = places.get(job.images[result.index].key)
         rows.append(
             {
                 text(language, "name"): result.name,

@@ -9,7 +9,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from lychee_rerank.errors import QueryError
-from lychee_rerank.images.load import find_pictures
+from lychee_rerank.images.load import find_images
 from lychee_rerank.ui import i18n as texts
 from lychee_rerank.ui.i18n import Language, literal, text
 from lychee_rerank.ui.library import Item
@@ -84,7 +84,7 @@ def _folder_and_buttons(desk: Desk, language: Language) -> None:
     if added and path.strip():
         _add_folder(desk, Path(path.strip().strip('"')).expanduser(), language)
     if samples:
-        desk.library.add((file.name, file) for file in find_pictures(SAMPLES))
+        desk.library.add((file.name, file) for file in find_images(SAMPLES))
         st.rerun()
     if clear:
         desk.clear()
@@ -95,7 +95,7 @@ def _add_folder(desk: Desk, folder: Path, language: Language) -> None:
     if not folder.is_dir():
         st.warning(literal(text(language, "folder_missing", path=folder)))
         return
-    found = find_pictures(folder)
+    found = find_images(folder)
     if not found:
         st.warning(literal(text(language, "folder_empty", path=folder)))
         return

@@ -12,11 +12,11 @@ from natsort import natsorted, ns
 
 from lychee_rerank.errors import PictureProblem
 from lychee_rerank.images.load import preview
-from lychee_rerank.rankings.job import Picture
+from lychee_rerank.rankings.job import JobImage
 
 
 @dataclass(frozen=True)
-class Item(Picture):
+class Item(JobImage):
     """One loaded picture, read in place where `source` is a path; `dimensions` in pixels, `problem` why it cannot be
     scored.
     """

@@ -6,7 +6,7 @@ from html import escape
 
 import streamlit as st
 
-from lychee_rerank.rankings.job import Snapshot
+from lychee_rerank.rankings.job import JobStatus
 from lychee_rerank.results import ImageScore
 from lychee_rerank.ui import i18n as texts
 from lychee_rerank.ui.i18n import Language, text
@@ -20,13 +20,13 @@ def show(desk: Desk, language: Language) -> None:
     """The bar, the events and Stop, looking again by themselves while the ranking runs."""
     job = desk.job
     if job:
-        st.fragment(_show, run_every=_EVERY if job.snapshot().active else None)(desk, language)
+        st.fragment(_show, run_every=_EVERY if job.status().active else None)(desk, language)
 
 
 def _show(desk: Desk, language: Language) -> None:
     if not desk.job:
         return
-    now = desk.job.snapshot()
+    now = desk.job.status()
     if not now.active and st.session_state.pop("was-active", False):
         st.rerun()
     st.session_state["was-active"] = now.active
@@ -44,7 +44,7 @@ def _show(desk: Desk, language: Language) -> None:
             _events(now, language)
 
 
-def _words(now: Snapshot, language: Language) -> str:
+def _words(now: JobStatus, language: Language) -> str:
     if now.active and now.stopping:
         return text(language, "stopping")
     if now.state == "loading":
@@ -59,7 +59,7 @@ def _words(now: Snapshot, language: Language) -> str:
     return text(language, "progress", done=now.done, total=now.total) + left
 
 
-def _events(now: Snapshot, language: Language) -> None:
+def _events(now: JobStatus, language: Language) -> None:
     """Newest first; the lines keep their place when the ranking is done, so that nothing below them jumps."""
     lines = [line for result in reversed(now.latest) for line in _lines(result, language)][:_EVENTS_SHOWN]
     rows = "".join(f"<div>{escape(line)}</div>" for line in lines)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from lychee_rerank.devices.memory import usage
+from lychee_rerank.devices.memory import memory_usage
 from lychee_rerank.images.load import Fit
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION
 from lychee_rerank.ui import download_panel as weights
@@ -99,12 +99,12 @@ def _label(checkpoint: Checkpoint, spoken: Language) -> str:
 
 def _memory(desk: Desk, spoken: Language) -> None:
     st.subheader(text(spoken, "memory"), anchor=False)
-    for device in usage():
+    for device in memory_usage():
         used, peak, free = (texts.size(count) for count in (device.used, device.peak, device.free))
         st.caption(text(spoken, "memory_line", device=device.device, used=used, peak=peak, free=free))
     if desk.reranker is not None:
         with st.expander(text(spoken, "placement")):
-            _placement(desk.reranker.placement.device_map, spoken)
+            _placement(desk.reranker.device_map_plan.device_names, spoken)
 
 
 def _placement(device_map: Mapping[str, str], spoken: Language) -> None:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from lychee_rerank.errors import LycheeError
 from lychee_rerank.images.load import Fit
 from lychee_rerank.rankings.job import Job
+from lychee_rerank.reranker import ScoringOptions
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION
-from lychee_rerank.text.query import as_typed, normalize_query
+from lychee_rerank.text.query import normalize_query, raw_query
 from lychee_rerank.ui.library import Item, Library
 from lychee_rerank.weights.locate import find_checkpoint
 
@@ -65,11 +66,11 @@ class Desk:
 
     @property
     def busy(self) -> bool:
-        return self.job is not None and self.job.snapshot().active
+        return self.job is not None and self.job.status().active
 
     def start(self, typed: str, settings: Settings) -> None:
         """Rank everything in the library; what is still running stops. Raises QueryError."""
-        query = normalize_query(typed) if settings.normalize else as_typed(typed)
+        query = normalize_query(typed) if settings.normalize else raw_query(typed)
         items = self.library.items()
         self.stop()
         job = Job(query, items, lambda: self._open(settings), explain=settings.reasons)
@@ -85,7 +86,7 @@ class Desk:
         self.library.clear()
         self.jobs = []
         if self.reranker is not None:
-            self.reranker.forget()
+            self.reranker.clear_cache()
 
     def look_ahead(self, settings: Settings) -> None:
         """Open the model and let it see new pictures while the person is still typing. Returns at once."""
@@ -99,17 +100,17 @@ class Desk:
 
     def _look(self, items: list[Item], settings: Settings) -> None:
         try:
-            reranker = self._open(settings)
+            reranker, options = self._open(settings)
             for item in items:
                 if self.busy:
                     return
-                reranker.look(item.source)
+                reranker.encode_image(item.source, options=options)
         except LycheeError as error:  # the ranking itself will meet it again, and tell the person
             logger.warning("Looking ahead ended: %s", error)
 
-    def _open(self, settings: Settings) -> Any:
+    def _open(self, settings: Settings) -> tuple[Any, ScoringOptions]:
         """The reranker for these settings, loaded anew where model or reserve changed, or weights were fetched."""
-        wanted = (settings.model, settings.reserve_gib, self.download and self.download.snapshot().checkpoint)
+        wanted = (settings.model, settings.reserve_gib, self.download and self.download.status().checkpoint)
         with self._opening:
             if self._loaded != wanted:
                 if not is_address(settings.model):
@@ -119,7 +120,6 @@ class Desk:
                 self.automatic_method = opened.method
                 self.reranker, self._loaded = opened, wanted
             reranker = self.reranker
-        reranker.method = self.automatic_method if settings.method == "auto" else settings.method
-        reranker.fit = settings.fit
-        reranker.instruction = settings.instruction.strip() or DEFAULT_INSTRUCTION
-        return reranker
+        method: Any = self.automatic_method if settings.method == "auto" else settings.method
+        instruction = settings.instruction.strip() or DEFAULT_INSTRUCTION
+        return reranker, ScoringOptions(method, instruction, settings.fit, settings.normalize)

@@ -30,24 +30,24 @@ from lychee_rerank.errors import InputError, ServerError
 _OVERLOADED = frozenset({429, 500, 502, 503, 504})
 _TRIES_AGAIN = 4
 _PAUSE = 0.5  # seconds, doubled with every try (0, 1, 2, 4), and at random up to so much more
-_REST = 30.0
+_COOLDOWN_S = 30.0
 _MISSES_TOO_MANY = 8
 _QUICK = urllib3.Timeout(5.0)
 
 
-class Connection:
+class RetryingClient:
     """Requests to `url` ("http://host:8000", with or without /v1), answered in JSON.
 
-    Up to `at_once` threads may ask. An answer may take `timeout` seconds; the request is not repeated after that, since
+    Up to `max_concurrency` threads may ask. An answer may take `timeout` seconds; the request is not repeated after that, since
     the server would only start over. `key` is sent as a bearer token. Raises InputError for an address that is none.
     """
 
-    def __init__(self, url: str, *, at_once: int = 1, timeout: float = 120.0, key: str = "") -> None:
+    def __init__(self, url: str, *, max_concurrency: int = 1, timeout: float = 120.0, key: str = "") -> None:
         self.url = _checked(url)
         self._timeout = timeout
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = urllib3.PoolManager(maxsize=at_once, headers=headers)
-        self._retries = _Patience(
+        self._http = urllib3.PoolManager(maxsize=max_concurrency, headers=headers)
+        self._retries = _RetryPolicy(
             total=_TRIES_AGAIN,
             status_forcelist=_OVERLOADED,
             allowed_methods=None,
@@ -59,30 +59,30 @@ class Connection:
         self._watch = Lock()
         self._answered = 0.0  # when something was last answered, on the monotonic clock
         self._misses = 0  # requests given up since then
-        self._gone = ""  # why nothing is asked
-        self._rested = 0.0  # until when
+        self._circuit_open_reason = ""  # why nothing is asked
+        self._retry_at = 0.0  # until when
 
     def get(self, path: str) -> dict[str, Any]:
         """What the server says at `path`. Raises ServerError."""
-        return self._asked("GET", path)
+        return self._request("GET", path)
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """What the server answers to `body`. Raises ServerError."""
-        return self._asked("POST", path, json=body)
+        return self._request("POST", path, json=body)
 
     def check(self) -> None:
         """Raises ServerError while the server counts as gone."""
         with self._watch:
-            if not self._gone:
+            if not self._circuit_open_reason:
                 return
-            if time.monotonic() > self._rested:
-                if self._alive():
-                    self._gone, self._misses = "", 0
+            if time.monotonic() > self._retry_at:
+                if self._is_healthy():
+                    self._circuit_open_reason, self._misses = "", 0
                     return
-                self._rested = time.monotonic() + _REST
-        raise self._error(f"{self._gone}; it is not asked again for now")
+                self._retry_at = time.monotonic() + _COOLDOWN_S
+        raise self._error(f"{self._circuit_open_reason}; it is not asked again for now")
 
-    def _asked(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+    def _request(self, method: str, path: str, **body: Any) -> dict[str, Any]:
         self.check()
         began = time.monotonic()
         timeout = urllib3.Timeout(connect=5.0, read=self._timeout)
@@ -92,11 +92,11 @@ class Connection:
             )
         except HTTPError as error:
             why = _reason(error, self._timeout)
-            self._missed(began, why, enough=1)
+            self._record_failure(began, why, enough=1)
             raise self._error(why) from error
         if response.status in _OVERLOADED:
             why = f"answered {_status(response)}"
-            self._missed(began, why, enough=_MISSES_TOO_MANY)
+            self._record_failure(began, why, enough=_MISSES_TOO_MANY)
             raise self._error(why, response.status)
         with self._watch:
             self._answered, self._misses = time.monotonic(), 0
@@ -117,15 +117,15 @@ class Connection:
             raise self._error("does not answer as a vLLM server does")
         return content
 
-    def _missed(self, began: float, why: str, *, enough: int) -> None:
+    def _record_failure(self, began: float, why: str, *, enough: int) -> None:
         """Count a request that was given up; the server is gone after `enough`, if it answered nobody meanwhile."""
         with self._watch:
             if self._answered < began:
                 self._misses += 1
                 if self._misses >= enough:
-                    self._gone, self._rested = why, time.monotonic() + _REST
+                    self._circuit_open_reason, self._retry_at = why, time.monotonic() + _COOLDOWN_S
 
-    def _alive(self) -> bool:
+    def _is_healthy(self) -> bool:
         try:
             health = self._http.request("GET", f"{self.url}/health", timeout=_QUICK, retries=False, redirect=False)
         except HTTPError:
@@ -136,7 +136,7 @@ class Connection:
         return ServerError(f"The server at {self.url} {what}.", url=self.url, status=status)
 
 
-class _Patience(urllib3.Retry):
+class _RetryPolicy(urllib3.Retry):
     """Tries again, but never after a whole timeout."""
 
     def increment(
@@ -147,7 +147,7 @@ class _Patience(urllib3.Retry):
         error: Exception | None = None,
         _pool: ConnectionPool | None = None,
         _stacktrace: TracebackType | None = None,
-    ) -> _Patience:
+    ) -> _RetryPolicy:
         if isinstance(error, ReadTimeoutError):
             raise error
         return super().increment(method, url, response, error, _pool, _stacktrace)

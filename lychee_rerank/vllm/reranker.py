@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from itertools import accumulate
 from pathlib import Path
@@ -29,14 +29,15 @@ from PIL import Image
 
 from lychee_rerank.errors import PictureProblem, ServerError
 from lychee_rerank.images.load import Fit, LoadedImage
-from lychee_rerank.images.prefetch import Picture, Source
-from lychee_rerank.reranker import Reranker
-from lychee_rerank.results import ImageScore, Method
+from lychee_rerank.images.prefetch import ImageSource, PreparedImage
+from lychee_rerank.model.backend import GenerationOutput, YesNoOutput
+from lychee_rerank.reranker import Reranker, ScoringOptions, can_generate_score
+from lychee_rerank.results import ImageScore
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION, Messages
-from lychee_rerank.vllm.http import Connection
+from lychee_rerank.vllm.http import RetryingClient
 from lychee_rerank.weights.locate import Checkpoint
 
-AT_ONCE = 32
+MAX_CONCURRENCY = 32
 TIMEOUT = 120.0
 _LONGEST_ANSWER = 160  # tokens, as on this machine
 _FIRST_PIECE = 12  # tokens: a score that is put first is complete by then
@@ -52,108 +53,88 @@ def connect(
     instruction: str = DEFAULT_INSTRUCTION,
     fit: Fit = "crop",
     normalize: bool = True,
-    at_once: int = AT_ONCE,
+    max_concurrency: int = MAX_CONCURRENCY,
     timeout: float = TIMEOUT,
-) -> ServerReranker:
+) -> VLLMReranker:
     """A reranker that scores through the vLLM server at `url` ("http://host:8000", with or without /v1).
 
-    `at_once` pictures are in flight; one that takes `timeout` seconds is given up. A plain picture is scored right
+    `max_concurrency` pictures are in flight; one that takes `timeout` seconds is given up. A plain picture is scored right
     away, so that a server that cannot score says so here. An API key is taken from `LYCHEE_API_KEY`. Raises
     InputError for an address that is none, and ServerError.
     """
-    connection = Connection(url, at_once=at_once, timeout=timeout, key=os.environ.get("LYCHEE_API_KEY", ""))
-    reranker = ServerReranker(
-        Server(connection),
-        method="yes_no" if method == "yes_no" else "generate",
-        instruction=instruction,
-        fit=fit,
-        normalize=normalize,
-        at_once=at_once,
+    client = RetryingClient(
+        url, max_concurrency=max_concurrency, timeout=timeout, key=os.environ.get("LYCHEE_API_KEY", "")
     )
-    if method == "auto" and not reranker._writes_scores():
-        reranker.method = "yes_no"
+    backend = VLLMBackend(client)
+    if method == "auto":
+        method = "generate" if can_generate_score(backend) else "yes_no"
+    options = ScoringOptions(method, instruction, fit, normalize)
+    reranker = VLLMReranker(backend, options=options, max_concurrency=max_concurrency)
     reranker.check()
     return reranker
 
 
-@dataclass(frozen=True)
-class YesNo:
-    """See `lychee_rerank.model.vlm.YesNo`."""
-
-    probability: float
-    answer: str
-
-
-@dataclass(frozen=True)
-class Written:
-    """See `lychee_rerank.model.vlm.Written`."""
-
-    answer: str
-    token_ids: tuple[int, ...]
-    finished: bool
-
-
-class Server:
+class VLLMBackend:
     """The model behind a connection; answers as `VisionLanguageModel` does, and to many threads at once.
 
     Whatever asks the server raises ServerError.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: RetryingClient) -> None:
         self._connection = connection
         self.url = connection.url
 
     @cached_property
     def model(self) -> str:
         """The name of what is served, of several the first."""
-        return str(self._served["id"])
+        return str(self._model_info["id"])
 
     @cached_property
-    def _served(self) -> dict[str, Any]:
+    def _model_info(self) -> dict[str, Any]:
         try:
             served: dict[str, Any] = self._connection.get("/v1/models")["data"][0]
             return {"id": str(served["id"]), "root": str(served.get("root"))}
         except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise self._unfit("it names no model") from error
+            raise self._incompatible_error("it names no model") from error
 
     @property
-    def _side(self) -> int:
+    def _patch_multiple(self) -> int:
         """Pixels of the squares that the model cuts pictures into; the Qwen3 family is known by its name."""
-        return 32 if "qwen3" in f"{self._served['id']} {self._served['root']}".lower() else 28
+        return 32 if "qwen3" in f"{self._model_info['id']} {self._model_info['root']}".lower() else 28
 
     def check(self) -> None:
         """Raises ServerError while the server counts as gone; costs nothing."""
         self._connection.check()
 
-    def yes_no(self, messages: Messages, picture: Picture) -> YesNo:
+    def score_yes_no(self, messages: Messages, image: PreparedImage) -> YesNoOutput:
         """Judge one picture with the yes/no protocol, in one request."""
-        asked = _with_picture(messages, picture.image, self._side)
+        asked = _with_picture(messages, image.image, self._patch_multiple)
         found = self._log_probabilities(asked, logprob_token_ids=list(self._yes_and_no))
         for token in set(self._yes_and_no) - set(found):  # vLLM before mid-2026 tells only of the token it chose
             found |= self._log_probabilities(asked, allowed_token_ids=[token])
         if not set(self._yes_and_no) <= set(found):
-            raise self._unfit("it tells no log-probabilities of tokens")
+            raise self._incompatible_error("it tells no log-probabilities of tokens")
         yes, no = (found[token] for token in self._yes_and_no)
         probability = 0.5 + 0.5 * math.tanh((yes - no) / 2)  # softmax over the two, without overflow
-        return YesNo(probability, "yes" if probability >= 0.5 else "no")
+        return YesNoOutput(probability, "yes" if probability >= 0.5 else "no")
 
     def generate(
         self,
         messages: Messages,
-        picture: Picture,
+        image: PreparedImage,
         *,
         stop: Callable[[str], bool],
-        written: tuple[int, ...] = (),
-    ) -> Written:
+        token_ids: tuple[int, ...] = (),
+    ) -> GenerationOutput:
         """Write an answer greedily, until `stop(text so far)`, the model's own end, or the limit on its length.
 
-        `written` are token ids of an answer begun earlier, which is carried on. At most two requests: a short one by
+        `token_ids` are those of an answer begun earlier, which is carried on. At most two requests: a short one by
         the end of which the score should stand, and one for all the rest.
         """
-        asked = _with_picture(messages, picture.image, self._side)
-        answer = Written(self._text(written), written, False)
-        for size in (_LONGEST_ANSWER,) if written else (_FIRST_PIECE, _LONGEST_ANSWER):
-            answer = self._carried_on(asked, answer, stop, min(size, _LONGEST_ANSWER - len(answer.token_ids)))
+        asked = _with_picture(messages, image.image, self._patch_multiple)
+        answer = GenerationOutput(self._text(token_ids), token_ids, False)
+        for size in (_LONGEST_ANSWER,) if token_ids else (_FIRST_PIECE, _LONGEST_ANSWER):
+            answer = self._continue_generation(asked, answer, stop, min(size, _LONGEST_ANSWER - len(answer.token_ids)))
             if answer.finished or stop(answer.answer):
                 break
         return answer
@@ -163,14 +144,14 @@ class Server:
         texts = ("".join(part.get("text", "<|image_pad|>") for part in message["content"]) for message in messages)
         return "\n".join(f"{message['role']}: {text}" for message, text in zip(messages, texts, strict=True))
 
-    def knows(self, key: str) -> bool:  # noqa: ARG002
+    def has_image_features(self, key: str) -> bool:  # noqa: ARG002
         """Never: every request carries its pixels."""
         return False
 
-    def look(self, picture: Picture) -> None:
+    def encode_image(self, image: PreparedImage) -> None:
         """Does nothing: what a server keeps of pictures is its own affair."""
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         """Does nothing, as `look`."""
 
     @cached_property
@@ -181,7 +162,7 @@ class Server:
         body = {"model": self.model, "prompt": word, "add_special_tokens": False}
         ids = self._connection.post("/tokenize", body).get("tokens")
         if not isinstance(ids, list) or len(ids) != 1:
-            raise self._unfit(f'its model\'s vocabulary does not hold "{word}" as one piece')
+            raise self._incompatible_error(f'its model\'s vocabulary does not hold "{word}" as one piece')
         return int(ids[0])
 
     def _text(self, ids: tuple[int, ...]) -> str:
@@ -195,9 +176,11 @@ class Server:
         named = [(str(entry["token"]).partition("token_id:")[2], entry["logprob"]) for entry in told]
         return {int(number): float(value) for number, value in named if number}
 
-    def _carried_on(self, messages: Messages, begun: Written, stop: Callable[[str], bool], count: int) -> Written:
+    def _continue_generation(
+        self, messages: Messages, begun: GenerationOutput, stop: Callable[[str], bool], count: int
+    ) -> GenerationOutput:
         """The answer with up to `count` more tokens, cut off behind the one at which `stop` holds."""
-        choice = self._complete(_begun(messages, begun.answer), max_tokens=count, return_token_ids=True)
+        choice = self._complete(_append_partial(messages, begun.answer), max_tokens=count, return_token_ids=True)
         text, ids = choice["message"]["content"], tuple(choice.get("token_ids") or ())
         ended = choice.get("finish_reason") == "stop"
         for place, start in enumerate(_beginnings(choice)[: len(ids)], 1):
@@ -205,7 +188,7 @@ class Server:
                 ended, text, ids = ended and start == text, start, ids[:place]
                 break
         written = begun.token_ids + ids
-        return Written(begun.answer + text, written, ended or len(written) >= _LONGEST_ANSWER)
+        return GenerationOutput(begun.answer + text, written, ended or len(written) >= _LONGEST_ANSWER)
 
     def _complete(self, messages: Messages, **how: object) -> dict[str, Any]:
         """The choice in a chat completion that is decoded greedily, whatever the checkpoint's own settings are."""
@@ -218,74 +201,69 @@ class Server:
             choice: dict[str, Any] = completion["choices"][0]
             choice["message"]["content"] = str(choice["message"].get("content") or "")
         except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise self._unfit("its answer is no chat completion") from error
+            raise self._incompatible_error("its answer is no chat completion") from error
         return choice
 
-    def _unfit(self, why: str) -> ServerError:
+    def _incompatible_error(self, why: str) -> ServerError:
         return ServerError(f"The server at {self.url} cannot be used for scoring: {why}.", url=self.url)
 
 
-class ServerReranker(Reranker):
-    """A Reranker whose model is a server: `at_once` pictures in flight, results in the order of the pictures.
+class VLLMReranker(Reranker):
+    """A Reranker whose model is a server: `max_concurrency` pictures in flight, results in the order of the pictures.
 
     A picture that the server did not answer for comes back with `.problem`; once the server is gone, so do all the
     pictures behind it, at once.
     """
 
     def __init__(
-        self,
-        server: Server,
-        *,
-        method: Method = "generate",
-        instruction: str = DEFAULT_INSTRUCTION,
-        fit: Fit = "crop",
-        normalize: bool = True,
-        at_once: int = AT_ONCE,
+        self, backend: VLLMBackend, *, options: ScoringOptions | None = None, max_concurrency: int = MAX_CONCURRENCY
     ) -> None:
-        checkpoint = Checkpoint(Path(server.url), server.model, "server")
-        super().__init__(
-            server, checkpoint=checkpoint, method=method, instruction=instruction, fit=fit, normalize=normalize
-        )
-        self.server = server
-        self.at_once = at_once
+        super().__init__(backend, checkpoint=Checkpoint(Path(backend.url), backend.model, "server"), options=options)
+        self.server = backend
+        self.max_concurrency = max_concurrency
         self._decoding = Semaphore(os.cpu_count() or 1)
 
     def check(self) -> None:
-        """Score a plain picture. Raises ServerError where the server cannot."""
-        picture = LoadedImage("probe", Image.new("RGB", (384, 384), "white"), (384, 384))
-        method = self.method
-        self._judged(ImageScore(0, "probe", 0.0, method), self._messages(self.query("a red circle"), method), picture)
+        """Score a plain image. Raises ServerError where the server cannot."""
+        image = LoadedImage("probe", Image.new("RGB", (384, 384), "white"), (384, 384))
+        self._score_once(ImageScore(0, "probe", 0.0, self.method), self.options.messages("a red circle"), image)
 
-    def look(self, image: Source) -> None:
-        """Does nothing: pictures are sent with the query."""
+    def encode_image(self, image: ImageSource, *, options: ScoringOptions | None = None) -> None:
+        """Does nothing: images are sent with the query."""
 
-    def _stream(self, messages: Messages, method: Method, images: Iterable[Source], fit: Fit) -> Iterator[ImageScore]:
-        score = partial(self._asked, messages, method, fit)
-        with closing(in_order(score, enumerate(images), at_once=self.at_once)) as results:
+    def _stream(
+        self, messages: Messages, images: Iterable[ImageSource], options: ScoringOptions
+    ) -> Iterator[ImageScore]:
+        score = partial(self._score_remote, messages, options)
+        with closing(map_ordered(score, enumerate(images), max_concurrency=self.max_concurrency)) as results:
             yield from results
 
-    def _asked(self, messages: Messages, method: Method, fit: Fit, numbered: tuple[int, Source]) -> ImageScore:
+    def _score_remote(
+        self, messages: Messages, options: ScoringOptions, indexed: tuple[int, ImageSource]
+    ) -> ImageScore:
         start = time.perf_counter()
-        index, source = numbered
-        result = ImageScore(index, _name(source), 0.0, method)
+        index, source = indexed
+        result = ImageScore(index, _name(source), 0.0, options.method)
         try:
             self.server.check()  # before the work of decoding
             with self._decoding:
-                picture = self._prepared.picture(source, fit)
-            result = replace(result, name=picture.name, notes=picture.notes, problem=picture.problem)
-            if picture.problem is None:
-                result = self._judged(result, messages, picture)
+                image = self._preprocessor.prepare(source, options.fit)
+            result = replace(result, name=image.name, notes=image.notes, problem=image.problem)
+            if image.problem is None:
+                result = self._score_once(result, messages, image)
         except ServerError as error:
             result = replace(result, problem=PictureProblem("model_failed", detail=str(error).rstrip(".")))
         return replace(result, seconds=time.perf_counter() - start)
 
 
-def in_order(work: Callable[[Item], Outcome], items: Iterable[Item], *, at_once: int) -> Generator[Outcome, None, None]:
-    """`work` done on `at_once` items at a time, its results in the order of the items, which are pulled a little ahead.
+def map_ordered(
+    work: Callable[[Item], Outcome], items: Iterable[Item], *, max_concurrency: int
+) -> Generator[Outcome, None, None]:
+    """`work` done on `max_concurrency` items at a time, its results in the order of the items, which are pulled a little ahead.
 
     Closing it waits for nothing: the threads are daemons, and a request under way ends by itself.
     """
-    slots, over = Semaphore(at_once), Event()
+    slots, over = Semaphore(max_concurrency), Event()
     waiting: deque[Future[Outcome]] = deque()
 
     def run(item: Item, outcome: Future[Outcome]) -> None:
@@ -301,7 +279,7 @@ def in_order(work: Callable[[Item], Outcome], items: Iterable[Item], *, at_once:
         for item in items:
             waiting.append(Future())
             Thread(target=run, args=(item, waiting[-1]), daemon=True).start()
-            while waiting and (waiting[0].done() or len(waiting) >= 2 * at_once):
+            while waiting and (waiting[0].done() or len(waiting) >= 2 * max_concurrency):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -309,19 +287,19 @@ def in_order(work: Callable[[Item], Outcome], items: Iterable[Item], *, at_once:
         over.set()
 
 
-def _with_picture(messages: Messages, picture: Image.Image, side: int) -> Messages:
+def _with_picture(messages: Messages, image: Image.Image, side: int) -> Messages:
     """The same messages in the server's words, the picture in its place.
 
     Its sides are rounded to whole squares of the model, as `qwen_vl_utils` rounds them: a server would go from 384
     pixels to the model's size in one step instead of two, which moved log-odds by 0.4 with the demo checkpoint.
     """
     content = io.BytesIO()
-    width, height = (max(side, round(length / side) * side) for length in picture.size)
-    picture.resize((width, height)).save(content, "PNG", compress_level=1)
+    width, height = (max(side, round(length / side) * side) for length in image.size)
+    image.resize((width, height)).save(content, "PNG", compress_level=1)
     url = "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
-    image = {"type": "image_url", "image_url": {"url": url}}
+    image_part = {"type": "image_url", "image_url": {"url": url}}
     return [
-        {**message, "content": [_plain(part) if part["type"] == "text" else image for part in message["content"]]}
+        {**message, "content": [_plain(part) if part["type"] == "text" else image_part for part in message["content"]]}
         for message in messages
     ]
 
@@ -331,7 +309,7 @@ def _plain(part: dict[str, Any]) -> dict[str, Any]:
     return {**part, "text": re.sub(r"<\|(?!(?:zh|en)\|>)(?=\w+\|>)", "<\u200b|", part["text"])}
 
 
-def _begun(messages: Messages, answer: str) -> Messages:
+def _append_partial(messages: Messages, answer: str) -> Messages:
     return [*messages, {"role": "assistant", "content": answer}] if answer else messages
 
 
@@ -344,7 +322,7 @@ def _beginnings(choice: dict[str, Any]) -> list[str]:
     return list(accumulate(str(token["token"]) for token in _tokens(choice)))
 
 
-def _name(source: Source) -> str:
+def _name(source: ImageSource) -> str:
     if isinstance(source, LoadedImage):
         return source.name
     return "picture" if isinstance(source, bytes) else Path(source).name

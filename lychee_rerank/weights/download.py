@@ -13,21 +13,22 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from lychee_rerank.errors import DownloadError, DownloadStoppedError, LycheeError
-from lychee_rerank.weights.hub import Listing, Source, ask
-from lychee_rerank.weights.locate import PUBLISHED, Checkpoint, check
+from lychee_rerank.weights.hub import Hub, RemoteSnapshot, fetch_listing
+from lychee_rerank.weights.locate import DEFAULT_MODEL, Checkpoint
 from lychee_rerank.weights.transfer import Progress, Transfer
+from lychee_rerank.weights.validate import validate_checkpoint
 
-__all__ = ["Download", "Progress", "Snapshot", "Source", "download"]
+__all__ = ["Download", "Progress", "DownloadStatus", "Hub", "download"]
 
 logger = logging.getLogger(__name__)
 
-State = Literal["asking", "fetching", "checking", "done", "stopped", "failed"]
+DownloadState = Literal["asking", "fetching", "checking", "done", "stopped", "failed"]
 
 
 def download(
-    repo: str = PUBLISHED,
+    repo: str = DEFAULT_MODEL,
     *,
-    source: Source = "huggingface",
+    source: Hub = "huggingface",
     endpoint: str | None = None,
     report: Callable[[Progress], None] = lambda progress: None,  # noqa: ARG005
     stop: Event | None = None,
@@ -39,7 +40,7 @@ def download(
     second. Raises InputError where the name or the address cannot be one, DownloadStoppedError soon after `stop` is
     set, DownloadError for anything else that went wrong.
     """
-    listing = ask(repo, source, endpoint)
+    listing = fetch_listing(repo, source, endpoint)
     try:
         with _alone(listing):
             transfer = Transfer(listing)
@@ -49,7 +50,7 @@ def download(
     except OSError as error:
         where = error.filename or listing.store
         raise DownloadError(f"{where} cannot be written: {error.strerror or error}.", folder=listing.folder) from error
-    if problems := tuple(check(listing.folder)):
+    if problems := tuple(validate_checkpoint(listing.folder)):
         raise DownloadError(
             f'"{repo}" was fetched whole from {listing.host}, but cannot be used: {"; ".join(problems)}.',
             folder=listing.folder,
@@ -59,7 +60,7 @@ def download(
 
 
 @contextmanager
-def _alone(listing: Listing) -> Iterator[None]:
+def _alone(listing: RemoteSnapshot) -> Iterator[None]:
     """Two downloads writing to the same files would spoil them."""
     listing.store.mkdir(parents=True, exist_ok=True)
     lock = FileLock(listing.store / ".lychee-download.lock")
@@ -73,7 +74,7 @@ def _alone(listing: Listing) -> Iterator[None]:
         lock.release()
 
 
-def _check_space(listing: Listing, missing: int) -> None:
+def _check_space(listing: RemoteSnapshot, missing: int) -> None:
     free = shutil.disk_usage(listing.store).free
     if missing > free:
         variable = "HF_HOME" if listing.source == "huggingface" else "MODELSCOPE_CACHE"
@@ -85,10 +86,10 @@ def _check_space(listing: Listing, missing: int) -> None:
 
 
 @dataclass(frozen=True)
-class Snapshot:
+class DownloadStatus:
     """A download at one moment. `progress` is there once the hub has answered, `checkpoint` when it is done."""
 
-    state: State
+    state: DownloadState
     progress: Progress | None = None
     checkpoint: Checkpoint | None = None
     error: LycheeError | None = None
@@ -101,10 +102,10 @@ class Snapshot:
 class Download:
     """A download in a worker thread, running from the moment it is made. Arguments as for `download`."""
 
-    def __init__(self, repo: str = PUBLISHED, *, source: Source = "huggingface", endpoint: str | None = None) -> None:
+    def __init__(self, repo: str = DEFAULT_MODEL, *, source: Hub = "huggingface", endpoint: str | None = None) -> None:
         self.repo, self.source, self.endpoint = repo, source, endpoint
         self._stop = Event()
-        self._now = Snapshot("asking")
+        self._now = DownloadStatus("asking")
         self._thread = Thread(target=self._run, name="download", daemon=True)
         self._thread.start()
 
@@ -116,7 +117,7 @@ class Download:
         """Until the worker has ended."""
         self._thread.join(seconds)
 
-    def snapshot(self) -> Snapshot:
+    def status(self) -> DownloadStatus:
         return self._now
 
     def _run(self) -> None:
@@ -134,8 +135,10 @@ class Download:
             self._end("failed", error=DownloadError(f"The download broke off: {error}"))
 
     def _report(self, progress: Progress) -> None:
-        state: State = "fetching" if progress.done_bytes < progress.total_bytes else "checking"
-        self._now = Snapshot(state, progress)
+        state: DownloadState = "fetching" if progress.done_bytes < progress.total_bytes else "checking"
+        self._now = DownloadStatus(state, progress)
 
-    def _end(self, state: State, checkpoint: Checkpoint | None = None, error: LycheeError | None = None) -> None:
-        self._now = Snapshot(state, self._now.progress, checkpoint, error)
+    def _end(
+        self, state: DownloadState, checkpoint: Checkpoint | None = None, error: LycheeError | None = None
+    ) -> None:
+        self._now = DownloadStatus(state, self._now.progress, checkpoint, error)

@@ -49,7 +49,7 @@ FAMILIES = (
         published=("Qwen/Qwen3-VL-Reranker-2B", "Qwen/Qwen3-VL-Reranker-8B"),
     ),
 )
-PUBLISHED = tuple(name for family in FAMILIES for name in family.published)
+KNOWN_RERANKERS = tuple(name for family in FAMILIES for name in family.published)
 
 
 def find_family(architectures: Collection[str]) -> Family | None:

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from lychee_rerank.errors import DownloadError, InputError
 
-Source = Literal["huggingface", "modelscope"]
+Hub = Literal["huggingface", "modelscope"]
 
 NEEDED = (
     "config.json",
@@ -49,7 +49,7 @@ class RemoteFile:
 
 
 @dataclass(frozen=True)
-class Listing:
+class RemoteSnapshot:
     """The files of a model that are needed, and their places on this machine.
 
     `folder` is where the checkpoint will be. The Hugging Face cache keeps contents by checksum in `blobs` and lets
@@ -57,7 +57,7 @@ class Listing:
     """
 
     repo: str
-    source: Source
+    source: Hub
     host: str
     files: tuple[RemoteFile, ...]
     folder: Path
@@ -96,7 +96,7 @@ class Listing:
         fresh.replace(self.ref)
 
 
-def ask(repo: str, source: Source = "huggingface", endpoint: str | None = None) -> Listing:
+def fetch_listing(repo: str, source: Hub = "huggingface", endpoint: str | None = None) -> RemoteSnapshot:
     """What the hub has of a model, by one request. `endpoint` is the address of a mirror.
 
     Raises InputError where the name or the address cannot be one, DownloadError where the hub does not answer well.
@@ -118,7 +118,7 @@ def ask(repo: str, source: Source = "huggingface", endpoint: str | None = None) 
     return listing
 
 
-def refusal(source: Source, host: str, what: str, status: int, code: str = "") -> str:
+def http_error_message(source: Hub, host: str, what: str, status: int, code: str = "") -> str:
     """One sentence for an HTTP status that is not a success. `code` is the hub's own word for it."""
     if status == HTTPStatus.FORBIDDEN or code == "GatedRepo":
         need = f"gives {what} only to people who accepted its terms: accept them on its page there"
@@ -139,7 +139,7 @@ def unreachable(host: str, error: Exception) -> str:
     )
 
 
-def _ask_huggingface(repo: str, address: str) -> Listing:
+def _ask_huggingface(repo: str, address: str) -> RemoteSnapshot:
     import httpx2
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
@@ -157,7 +157,9 @@ def _ask_huggingface(repo: str, address: str) -> Listing:
         raise DownloadError("HF_HUB_OFFLINE is set, so nothing is fetched: unset it and try again.") from error
     except HfHubHTTPError as error:
         code = error.response.headers.get("X-Error-Code", "")
-        raise DownloadError(refusal("huggingface", host, f'"{repo}"', error.response.status_code, code)) from error
+        raise DownloadError(
+            http_error_message("huggingface", host, f'"{repo}"', error.response.status_code, code)
+        ) from error
     except httpx2.RequestError as error:
         raise DownloadError(unreachable(host, error)) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -167,7 +169,7 @@ def _ask_huggingface(repo: str, address: str) -> Listing:
         (each.rfilename, each.size, each.lfs.sha256 if each.lfs else each.blob_id) for each in model.siblings or ()
     ]
     kept = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
-    return Listing(
+    return RemoteSnapshot(
         repo=repo,
         source="huggingface",
         host=host,
@@ -183,7 +185,7 @@ def _ask_huggingface(repo: str, address: str) -> Listing:
     )
 
 
-def _ask_modelscope(repo: str, address: str) -> Listing:
+def _ask_modelscope(repo: str, address: str) -> RemoteSnapshot:
     import httpx2
 
     host = urlsplit(address).netloc
@@ -192,7 +194,7 @@ def _ask_modelscope(repo: str, address: str) -> Listing:
     try:
         answer = httpx2.get(f"{base}/files", params=query, timeout=_SECONDS_FOR_A_LISTING, follow_redirects=True)
         if answer.is_error:
-            raise DownloadError(refusal("modelscope", host, f'"{repo}"', answer.status_code))
+            raise DownloadError(http_error_message("modelscope", host, f'"{repo}"', answer.status_code))
         entries = [each for each in answer.json()["Data"]["Files"] if each["Type"] == "blob"]
         files = [(each["Path"], each["Size"], each.get("Sha256") or "") for each in entries]
     except httpx2.RequestError as error:
@@ -200,7 +202,7 @@ def _ask_modelscope(repo: str, address: str) -> Listing:
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DownloadError(_nonsense(repo, host)) from error
     owner, name = repo.split("/")
-    return Listing(
+    return RemoteSnapshot(
         repo=repo,
         source="modelscope",
         host=host,

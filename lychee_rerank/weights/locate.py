@@ -11,11 +11,9 @@ from pathlib import Path
 
 from lychee_rerank.errors import CheckpointError
 from lychee_rerank.weights import families
-from lychee_rerank.weights.validate import check
+from lychee_rerank.weights.validate import validate_checkpoint
 
-__all__ = ["DEMO_FOLDER", "PUBLISHED", "Checkpoint", "check", "find_checkpoint", "list_checkpoints", "look_up"]
-
-PUBLISHED = "vec-ai/lychee-rerank-mm"
+DEFAULT_MODEL = "vec-ai/lychee-rerank-mm"
 DEMO_FOLDER = Path(__file__).parents[1] / "demo" / "checkpoint"
 
 
@@ -45,10 +43,10 @@ def find_checkpoint(model: str = "auto") -> Checkpoint:
     "auto" takes `LYCHEE_MODEL`, else the published weights from the Hugging Face or ModelScope cache if they are
     whole, else the demo checkpoint. Raises CheckpointError where the one asked for is missing or damaged.
     """
-    return _sound(look_up(model))
+    return _require_valid(resolve_checkpoint(model))
 
 
-def look_up(model: str = "auto") -> Checkpoint:
+def resolve_checkpoint(model: str = "auto") -> Checkpoint:
     """As `find_checkpoint`, also where what is found is damaged; raises CheckpointError where nothing is."""
     if model == "auto" and (wanted := os.environ.get("LYCHEE_MODEL", "").strip()):
         return _named(wanted, "environment")
@@ -59,12 +57,15 @@ def look_up(model: str = "auto") -> Checkpoint:
 
 def list_checkpoints() -> list[Checkpoint]:
     """Everything that "auto" would look at on this machine, in its order, sound or not; the demo checkpoint is last."""
-    cached = [Checkpoint(folder, PUBLISHED, source, tuple(check(folder))) for source, folder in _cached(PUBLISHED)]
+    cached = [
+        Checkpoint(folder, DEFAULT_MODEL, source, tuple(validate_checkpoint(folder)))
+        for source, folder in _cached(DEFAULT_MODEL)
+    ]
     return [*cached, _demo()]
 
 
 def _demo() -> Checkpoint:
-    return Checkpoint(DEMO_FOLDER, "demo", "demo", tuple(check(DEMO_FOLDER)))
+    return Checkpoint(DEMO_FOLDER, "demo", "demo", tuple(validate_checkpoint(DEMO_FOLDER)))
 
 
 def _named(model: str, source: str) -> Checkpoint:
@@ -72,11 +73,11 @@ def _named(model: str, source: str) -> Checkpoint:
         return _demo()
     folder = Path(model).expanduser()
     if _is_there(folder):
-        return Checkpoint(folder, folder.resolve().name, source, tuple(check(folder)))
-    found = [Checkpoint(path, model, place, tuple(check(path))) for place, path in _cached(model)]
+        return Checkpoint(folder, folder.resolve().name, source, tuple(validate_checkpoint(folder)))
+    found = [Checkpoint(path, model, place, tuple(validate_checkpoint(path))) for place, path in _cached(model)]
     if found:
         return min(found, key=lambda checkpoint: len(checkpoint.problems))
-    if model in families.PUBLISHED:
+    if model in families.KNOWN_RERANKERS:
         raise CheckpointError(f'"{model}" is not on this machine; `uv run lychee-rerank download {model}` fetches it.')
     raise CheckpointError(
         f'"{model}" is neither a folder nor a model on this machine; `uv run lychee-rerank download` fetches the '
@@ -95,7 +96,7 @@ def _is_there(folder: Path) -> bool:
     return True
 
 
-def _sound(checkpoint: Checkpoint) -> Checkpoint:
+def _require_valid(checkpoint: Checkpoint) -> Checkpoint:
     if checkpoint.problems:
         raise CheckpointError(
             f"The checkpoint in {checkpoint.path} cannot be used: {'; '.join(checkpoint.problems)}.",

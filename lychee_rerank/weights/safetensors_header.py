@@ -32,7 +32,7 @@ class _Blocks:
     shapes: Mapping[str, Mapping[int, tuple[str, Shape]]]
 
 
-def read_shapes(file: Path) -> dict[str, Shape]:
+def read_tensor_shapes(file: Path) -> dict[str, Shape]:
     """The tensors of a safetensors file. Raises CheckpointError, with what is wrong, where it is not whole."""
     header, rest = _header(file)
     try:
@@ -49,7 +49,7 @@ def read_shapes(file: Path) -> dict[str, Shape]:
     return {name: tuple(header[name]["shape"]) for name in spans}
 
 
-def disagreements(shapes: Mapping[str, Shape], config: Mapping[str, Any]) -> Iterator[str]:
+def check_against_config(shapes: Mapping[str, Shape], config: Mapping[str, Any]) -> Iterator[str]:
     """What config.json leaves open, or says of the model and the weights do not bear out: one sentence each."""
     text, vision = _text(config), config.get("vision_config")
     towers = _blocks(shapes, "visual.blocks")

@@ -20,7 +20,7 @@ from threading import Event, Lock
 import httpx2
 
 from lychee_rerank.errors import DownloadError, DownloadStoppedError
-from lychee_rerank.weights.hub import Listing, RemoteFile, refusal
+from lychee_rerank.weights.hub import RemoteFile, RemoteSnapshot, http_error_message
 
 logger = logging.getLogger(__name__)
 
@@ -47,11 +47,11 @@ class Progress:
 class Transfer:
     """Brings the files of one listing into their places."""
 
-    def __init__(self, listing: Listing) -> None:
+    def __init__(self, listing: RemoteSnapshot) -> None:
         self._listing = listing
         self._files = {listing.kept(file): file for file in listing.files}  # equal contents are one file
         there = (min(_size(listing.present(file) or listing.part(file)), file.size) for file in self._files.values())
-        self._meter = _Meter(sum(file.size for file in self._files.values()), sum(there))
+        self._meter = _ProgressTracker(sum(file.size for file in self._files.values()), sum(there))
         self._halt = Event()
 
     @property
@@ -113,7 +113,7 @@ class Transfer:
                 why = "it ended early"
             except (httpx2.RequestError, _BusyError) as error:
                 why = str(error) or type(error).__name__
-            except _LieError as lie:
+            except _SizeMismatchError as lie:
                 self._discard(file, part)
                 raise DownloadError(
                     f"{self._listing.host} lists {file.name} with {file.size} bytes and sends {lie}, so it cannot be "
@@ -144,7 +144,7 @@ class Transfer:
             for chunk in answer.iter_raw():
                 self._go_on()
                 if kept.tell() + len(chunk) > file.size:
-                    raise _LieError("more")
+                    raise _SizeMismatchError("more")
                 kept.write(chunk)
                 self._meter.add(len(chunk), file.name)
 
@@ -152,14 +152,16 @@ class Transfer:
         if answer.status_code in _PASSING:
             raise _BusyError(f"it answers {answer.status_code}")
         if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise _LieError("fewer")
+            raise _SizeMismatchError("fewer")
         if not answer.is_success:
             code = answer.headers.get("X-Error-Code", "")
             what = f'"{self._listing.repo}" ({file.name})'
-            raise DownloadError(refusal(self._listing.source, self._listing.host, what, answer.status_code, code))
+            raise DownloadError(
+                http_error_message(self._listing.source, self._listing.host, what, answer.status_code, code)
+            )
         announced = answer.headers.get("Content-Range", answer.headers.get("Content-Length", "")).rpartition("/")[2]
         if announced.isdecimal() and int(announced) != file.size:
-            raise _LieError(announced)
+            raise _SizeMismatchError(announced)
 
     def _is_right(self, file: RemoteFile, place: Path) -> bool:
         if _size(place) != file.size or not file.checksum:
@@ -185,11 +187,11 @@ class _BusyError(Exception):
     """The server asks to come back later."""
 
 
-class _LieError(Exception):
+class _SizeMismatchError(Exception):
     """The server sends another number of bytes than the hub lists."""
 
 
-class _Meter:
+class _ProgressTracker:
     """Counts bytes, from several threads."""
 
     def __init__(self, total: int, done: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from lychee_rerank.errors import CheckpointError
 from lychee_rerank.weights import families
-from lychee_rerank.weights.safetensors_header import Shape, disagreements, read_shapes
+from lychee_rerank.weights.safetensors_header import Shape, check_against_config, read_tensor_shapes
 
 INDEX = "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -22,7 +22,7 @@ _OPTIONAL = ("tokenizer_config.json", "generation_config.json", "special_tokens_
 _BOM = b"\xef\xbb\xbf"
 
 
-def check(folder: Path) -> Iterator[str]:
+def validate_checkpoint(folder: Path) -> Iterator[str]:
     """One sentence for each thing that keeps a checkpoint folder from being loaded."""
     if not folder.is_dir():
         yield f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}"
@@ -56,7 +56,7 @@ def read_json(file: Path) -> tuple[dict[str, Any], list[str]]:
     return (content, []) if isinstance(content, dict) else ({}, [f"{file.name} does not hold an object"])
 
 
-def picture_settings(folder: Path) -> tuple[dict[str, Any], list[str]]:
+def image_processor_config(folder: Path) -> tuple[dict[str, Any], list[str]]:
     """How pictures are cut into patches: in a file of its own, or inside the one that today's transformers writes.
 
     Whatever stands inside it comes first, as in transformers.
@@ -107,7 +107,7 @@ def _check_weights(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
             problems.append(str(error))
     yield from problems
     if not problems and families.find_family(families.architectures(config)):
-        yield from disagreements(held, config)
+        yield from check_against_config(held, config)
 
 
 def _named_shards(folder: Path) -> tuple[dict[str, set[str]], list[str]]:
@@ -133,7 +133,7 @@ def _shards(index: Mapping[str, Any]) -> dict[str, set[str]]:
 def _shard(folder: Path, name: str, expected: Collection[str]) -> dict[str, Shape]:
     if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
         raise CheckpointError(f'{INDEX} names "{name:.80}", which is no safetensors file of this folder')
-    shapes = read_shapes(folder / name)
+    shapes = read_tensor_shapes(folder / name)
     if absent := set(expected) - set(shapes):
         raise CheckpointError(f"{name} does not hold {min(absent)}")
     return shapes
@@ -189,7 +189,7 @@ def _check_words(vocabulary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_processor(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
-    settings, problems = picture_settings(folder)
+    settings, problems = image_processor_config(folder)
     yield from problems
     if problems:
         return

@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -22,7 +23,7 @@ from typer.testing import CliRunner, Result
 
 from lychee_rerank.cli import app
 from lychee_rerank.errors import ModelError
-from lychee_rerank.images.prefetch import Picture
+from lychee_rerank.images.prefetch import PreparedImage
 from lychee_rerank.reranker import Reranker
 from lychee_rerank.text.prompts import Messages
 from support.fake_cli import BrightnessJudge, brightness_reranker
@@ -219,9 +220,9 @@ class TestResuming:
 
     def test_other_settings_are_another_ranking(self, shop: Path, judge: BrightnessJudge, reranker: Reranker) -> None:
         ranked(shop)
-        reranker.fit = "whole"
+        reranker.options = replace(reranker.options, fit="whole")
         ranked(shop)
-        reranker.instruction = "Find another."
+        reranker.options = replace(reranker.options, instruction="Find another.")
         ranked(shop)
         assert len(judge.scored) == 12
 
@@ -247,9 +248,9 @@ class TestResuming:
 
 
 def stops_after(judge: BrightnessJudge, count: int) -> Callable[..., object]:
-    answers = judge.yes_no
+    answers = judge.score_yes_no
 
-    def interrupted(messages: Messages, picture: Picture) -> object:
+    def interrupted(messages: Messages, picture: PreparedImage) -> object:
         if len(judge.scored) == count:
             raise KeyboardInterrupt
         return answers(messages, picture)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lychee_rerank.devices.device_map import WORKING_BYTES, Device, plan
+from lychee_rerank.devices.device_map import WORKSPACE_BYTES, DeviceId, plan_device_map, summarize
 from lychee_rerank.devices.memory import GIB, MIB
 
 # Qwen2.5-VL-7B in BF16: vision tower 1.35 GB, embeddings and lm_head 1.09 GB each, 28 blocks of 0.466 GB.
@@ -22,7 +22,7 @@ SEVEN_B = {
 KEPT = "1.2 GiB kept free"
 # Free GiB of each device, where the blocks go, and the words. By hand: what is no block takes 3.29, a block 0.434;
 # of every GPU 1.2 GiB stay free and 0.5 are for the work, on the first also a block's room where some run from the CPU.
-MACHINES: dict[str, tuple[dict[Device, float], dict[Device, int], str]] = {
+MACHINES: dict[str, tuple[dict[DeviceId, float], dict[DeviceId, int], str]] = {
     "RTX 4090": ({0: 22.8, "cpu": 60}, {0: 28}, f"28 of 28 blocks on GPU 0, 15.4 GiB of 22.8 GiB free, {KEPT}"),
     "RTX 4090 with a desktop of 3": (
         {0: 19.8, "cpu": 30},
@@ -87,14 +87,14 @@ MACHINES: dict[str, tuple[dict[Device, float], dict[Device, int], str]] = {
 }
 
 
-def in_bytes(free: dict[Device, float]) -> dict[Device, int]:
+def in_bytes(free: dict[DeviceId, float]) -> dict[DeviceId, int]:
     return {device: int(amount * GIB) for device, amount in free.items()}
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_blocks_go_where_they_fit(machine: str) -> None:
     free, expected, _ = MACHINES[machine]
-    placed = plan(SEVEN_B, in_bytes(free), 1.2).device_map
+    placed = plan_device_map(SEVEN_B, in_bytes(free), 1.2).device_map
     assert list(placed) == list(SEVEN_B)
     assert Counter(device for name, device in placed.items() if ".layers." in name) == expected
 
@@ -102,30 +102,55 @@ def test_blocks_go_where_they_fit(machine: str) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_everything_but_the_blocks_stays_together_on_the_best_device(machine: str) -> None:
     free, expected, _ = MACHINES[machine]
-    placed = plan(SEVEN_B, in_bytes(free), 1.2).device_map
+    placed = plan_device_map(SEVEN_B, in_bytes(free), 1.2).device_map
     assert {device for name, device in placed.items() if ".layers." not in name} == {next(iter(expected))}
 
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_plan_says_what_is_where_what_stays_free_and_what_is_slower(machine: str) -> None:
     free, _, words = MACHINES[machine]
-    assert plan(SEVEN_B, in_bytes(free), 1.2).words == words
+    assert plan_device_map(SEVEN_B, in_bytes(free), 1.2).summary == words
 
 
 def test_a_tiny_model_is_told_in_mib() -> None:
     parts = {"model.visual": 6 * MIB, "model.language_model.layers.0": 10 * MIB, "lm_head": 0}
-    assert plan(parts, in_bytes({"cpu": 16}), 1.2).words == "1 of 1 blocks on CPU, 16 MiB of 16.0 GiB free"
+    assert plan_device_map(parts, in_bytes({"cpu": 16}), 1.2).summary == "1 of 1 blocks on CPU, 16 MiB of 16.0 GiB free"
 
 
 @given(st.lists(st.floats(0, 100), max_size=4), st.floats(0, 100), st.floats(0, 8))
 def test_no_device_is_ever_filled_beyond_its_room(gpus: list[float], memory: float, reserve: float) -> None:
     free = in_bytes({**dict(enumerate(gpus)), "cpu": memory})
-    placed = plan(SEVEN_B, free, reserve).device_map
+    placed = plan_device_map(SEVEN_B, free, reserve).device_map
     assert set(placed) == set(SEVEN_B)
-    used = Counter[Device]()
+    used = Counter[DeviceId]()
     for name, device in placed.items():
         used[device] += SEVEN_B[name]
     for gpu in range(len(gpus)):
-        assert used[gpu] == 0 or used[gpu] + WORKING_BYTES + int(reserve * GIB) <= free[gpu]
+        assert used[gpu] == 0 or used[gpu] + WORKSPACE_BYTES + int(reserve * GIB) <= free[gpu]
     if any(isinstance(device, int) for device in used):
         assert used["cpu"] <= free["cpu"]
+
+
+def test_a_model_on_one_gpu_is_told_in_words() -> None:
+    parts = {"model.visual": 0, "lm_head": 0, **{f"model.language_model.layers.{n}": 0 for n in range(28)}}
+    summary = summarize(parts, dict.fromkeys(parts, GIB // 2), 1.2)
+    assert summary == "28 of 28 blocks on GPU 0, 15.0 GiB, 1.2 GiB kept free"
+
+
+def test_a_small_model_is_told_in_mib() -> None:
+    parts: dict[str, DeviceId] = {f"model.language_model.layers.{n}": "cpu" for n in range(5)}
+    assert summarize(parts, dict.fromkeys(parts, 3 * MIB), 1.2) == "5 of 5 blocks on CPU, 15 MiB"
+    assert summarize({"": "mps"}, {"": 17 * MIB}, 1.2) == "everything on Apple GPU, 17 MiB"
+
+
+def test_what_runs_from_cpu_memory_is_told_with_its_consequence() -> None:
+    parts: dict[str, DeviceId] = {f"model.language_model.layers.{n}": 0 if n < 16 else "cpu" for n in range(28)}
+    words = summarize(parts, dict.fromkeys(parts, 1), 1.2)
+    assert "16 of 28 blocks on GPU 0" in words
+    assert "12 of 28 blocks on CPU" in words
+    assert words.endswith("1.2 GiB kept free, 12 of 28 layers run from outside the GPU: slower")
+
+
+def test_the_reserve_is_told_of_each_gpu() -> None:
+    parts: dict[str, DeviceId] = {f"model.language_model.layers.{n}": n % 2 for n in range(28)}
+    assert summarize(parts, dict.fromkeys(parts, 1), 1.2).endswith("1.2 GiB kept free on each")

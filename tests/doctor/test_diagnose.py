@@ -42,7 +42,7 @@ def test_every_place_is_told_in_order_also_where_nothing_is(machine: Path) -> No
 def test_the_demo_and_the_published_weights_are_both_planned_for(machine: Path) -> None:
     demo, published = examine(measure=False).plans
     assert (demo.name, demo.here, published.name, published.here) == ("demo", True, "vec-ai/lychee-rerank-mm", False)
-    assert published.words.startswith("28 of 28 blocks on CPU, 15.4 GiB of ")
+    assert published.summary.startswith("28 of 28 blocks on CPU, 15.4 GiB of ")
     assert published.least is None
 
 
@@ -51,7 +51,7 @@ def test_weights_that_are_here_are_the_only_ones_planned_for(machine: Path, publ
     report = examine(measure=False)
     assert report.in_use == "vec-ai/lychee-rerank-mm"
     (planned,) = report.plans
-    assert planned.words.startswith("3 of 3 blocks on CPU")
+    assert planned.summary.startswith("3 of 3 blocks on CPU")
     assert planned.here
 
 
@@ -107,7 +107,7 @@ def on_a_4090(free: float, monkeypatch: pytest.MonkeyPatch) -> Report:
 
 def test_the_plan_for_a_card_is_told_before_anything_is_loaded(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report = on_a_4090(22.8, monkeypatch)
-    assert report.plans[1].words == "28 of 28 blocks on GPU 0, 15.4 GiB of 22.8 GiB free, 1.2 GiB kept free"
+    assert report.plans[1].summary == "28 of 28 blocks on GPU 0, 15.4 GiB of 22.8 GiB free, 1.2 GiB kept free"
     assert report.plans[1].on_gpu
     assert len(report.next_steps) == 1
 
@@ -184,7 +184,7 @@ def test_a_measured_machine_has_an_estimate(machine: Path, monkeypatch: pytest.M
     assert demo.least is not None
     assert published.least is not None
     assert 0 < demo.least.yes_no < demo.least.generate
-    assert demo.least.yes_no < published.least.yes_no
+    assert demo.least.yes_no < published.least.score_yes_no
 
 
 class _Memory:

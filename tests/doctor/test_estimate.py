@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lychee_rerank.devices.device_map import Device
+from lychee_rerank.devices.device_map import DeviceId
 from lychee_rerank.doctor.estimate import PUBLISHED_PARTS, PUBLISHED_SIGHT, Sight, Speed, estimate, sight_of
 from lychee_rerank.model.loading import part_sizes
 from lychee_rerank.weights.locate import DEMO_FOLDER
@@ -18,7 +18,7 @@ RTX_4090 = Speed(flops=165e12, reading=1.008e12, starting=0, fetching=20e9)
 CPU = Speed(flops=500e9, reading=40e9, starting=0)
 
 
-def spread(*devices: Device) -> dict[str, Device]:
+def spread(*devices: DeviceId) -> dict[str, DeviceId]:
     """The published model with its blocks dealt out in equal runs, everything else on the first device."""
     blocks = [part for part in PUBLISHED_PARTS if ".layers." in part]
     on = {part: devices[number * len(devices) // len(blocks)] for number, part in enumerate(blocks)}
@@ -64,7 +64,7 @@ def test_without_a_gpu_the_cpu_does_the_work() -> None:
 
 
 @pytest.mark.parametrize("placed", [spread(0, "disk"), spread(0, 1)])
-def test_nothing_is_estimated_where_something_was_not_measured(placed: dict[str, Device]) -> None:
+def test_nothing_is_estimated_where_something_was_not_measured(placed: dict[str, DeviceId]) -> None:
     assert estimate(PUBLISHED_PARTS, placed, PUBLISHED_SIGHT, {0: H200, "cpu": CPU}) is None
 
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageOps
 from pillow_heif import register_heif_opener
 
 from lychee_rerank.images import load as images
-from lychee_rerank.images.load import find_pictures, is_picture_name, load_image, preview
+from lychee_rerank.images.load import find_images, has_image_suffix, load_image, preview
 from support.images import encoded, patchwork
 
 register_heif_opener(thumbnails=False)
@@ -125,11 +125,11 @@ def test_large_pictures_are_shrunk_in_strips_to_the_same(mode: str, monkeypatch:
     if mode == "I;16":
         picture = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
     data = encoded(picture, "TIFF" if mode == "F" else "PNG")
-    at_once = load_image(data, size=50)
+    max_concurrency = load_image(data, size=50)
     monkeypatch.setattr(images, "_STRIP_PIXELS", 410 * 20)
     in_strips = load_image(data, size=50)
-    assert at_once.original_size == in_strips.original_size == (410, 330)
-    assert in_strips.image.tobytes() == at_once.image.tobytes()
+    assert max_concurrency.original_size == in_strips.original_size == (410, 330)
+    assert in_strips.image.tobytes() == max_concurrency.image.tobytes()
 
 
 def test_a_transparent_colour_stays_clear_in_a_large_picture() -> None:
@@ -241,10 +241,10 @@ def test_pictures_are_found_in_natural_order(tmp_path: Path) -> None:
     for name in ("b10.png", "b2.JPG", "a/1.webp", ".hidden/x.png", ".h.png", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = [path.relative_to(tmp_path).as_posix() for path in find_pictures(tmp_path)]
+    found = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
     assert found == ["a/1.webp", "b2.JPG", "b10.png"]
-    assert is_picture_name("X.HEIC")
-    assert not is_picture_name("x.svg")
+    assert has_image_suffix("X.HEIC")
+    assert not has_image_suffix("x.svg")
 
 
 @given(st.binary(max_size=400))

@@ -98,7 +98,7 @@ def test_the_folder_for_what_runs_from_disk_goes_with_the_model(
         part: "disk" if part.endswith("layers.1") else "cpu" for part in part_sizes(checkpoint, torch.float32)
     }
     loaded, placement = load_model(checkpoint, dtype="float32", device_map=device_map)
-    assert "1 of 3 blocks on disk" in placement.words
+    assert "1 of 3 blocks on disk" in placement.summary
     assert any(tmp_path.iterdir())
     del loaded
     gc.collect()

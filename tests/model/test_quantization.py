@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lychee_rerank.devices.device_map import Device, plan
+from lychee_rerank.devices.device_map import DeviceId, plan_device_map
 from lychee_rerank.devices.memory import GIB
 from lychee_rerank.errors import InputError, ModelError
 from lychee_rerank.model.loading import part_sizes
@@ -26,7 +26,7 @@ AROUND = {
     "model.language_model.embed_tokens": 1_090_000_000,
     "lm_head": 1_090_000_000,
 }
-MACHINES: dict[tuple[str, Quantize], tuple[dict[Device, float], dict[Device, int]]] = {
+MACHINES: dict[tuple[str, Quantize], tuple[dict[DeviceId, float], dict[DeviceId, int]]] = {
     ("24 GB", "8bit"): ({0: 22.8, "cpu": 60}, {0: 28}),
     ("16 GB", "8bit"): ({0: 15.0, "cpu": 30}, {0: 28}),
     ("12 GB", "8bit"): ({0: 11.5, "cpu": 30}, {0: 28}),
@@ -46,7 +46,7 @@ def seven_b(bytes_per_weight: float) -> dict[str, int]:
 def test_more_blocks_fit_and_those_outside_the_gpu_count_as_stored(machine: str, bits: Quantize) -> None:
     free, expected = MACHINES[machine, bits]
     in_bytes = {device: int(amount * GIB) for device, amount in free.items()}
-    planned = plan(seven_b(BYTES_PER_WEIGHT[bits]), in_bytes, 1.2, outside=seven_b(2))
+    planned = plan_device_map(seven_b(BYTES_PER_WEIGHT[bits]), in_bytes, 1.2, outside=seven_b(2))
     assert Counter(device for name, device in planned.device_map.items() if ".layers." in name) == expected
 
 
@@ -74,7 +74,7 @@ def test_a_quantized_model_scores_and_says_that_its_scores_differ(
 ) -> None:
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed (the extra quantize)")
     reranker = Reranker.from_pretrained("demo", method="yes_no", device_map="cpu", quantize=bits)
-    assert f"blocks in {bits[0]} bits: scores differ" in reranker.placement.words
+    assert f"blocks in {bits[0]} bits: scores differ" in reranker.placement.summary
     assert "scores differ" in caplog.text
     assert all(result.problem is None for result in reranker.stream("猫", [encoded(patchwork(1))]))
     names = {name: type(module).__name__ for name, module in reranker._model.model.named_modules()}  # type: ignore[attr-defined]

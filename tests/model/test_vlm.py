@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def pictures() -> list[bytes]:
 
 
 def scored(reranker: Reranker, query: str, pictures: list[bytes], method: str = "yes_no") -> list[ImageScore]:
-    reranker.method = method  # type: ignore[assignment]
+    reranker.options = replace(reranker.options, method=method)
     return list(reranker.stream(query, pictures))
 
 
@@ -57,9 +58,9 @@ def test_whole_pictures_of_any_shape_equal_the_published_protocol(
 ) -> None:
     shapes = [(900, 300), (300, 900), (640, 480), (384, 384)]
     pictures = [encoded(patchwork(seed, *shape)) for seed, shape in enumerate(shapes)]
-    reranker.fit = "whole"
+    reranker.options = replace(reranker.options, fit="whole")
     results = scored(reranker, "猫", pictures)
-    reranker.fit = "crop"
+    reranker.options = replace(reranker.options, fit="crop")
     for result, picture in zip(results, pictures, strict=True):
         expected = protocol.probability("猫", load_image(picture, fit="whole").image)
         assert result.probability == pytest.approx(expected, abs=1e-4)
@@ -69,9 +70,9 @@ def test_interleaved_runs_and_alternating_methods_do_not_touch_each_other(
     reranker: Reranker, pictures: list[bytes]
 ) -> None:
     alone = {query: [r.score for r in scored(reranker, query, pictures)] for query in QUERIES[:2]}
-    reranker.method = "yes_no"
+    reranker.options = replace(reranker.options, method="yes_no")
     first, second = (reranker.stream(query, pictures) for query in QUERIES[:2])
-    reranker.method = "generate"
+    reranker.options = replace(reranker.options, method="generate")
     writing = reranker.stream(QUERIES[0], pictures)
     mixed: dict[str, list[float]] = {query: [] for query in QUERIES[:2]}
     for one, two, _ in zip(first, second, writing, strict=True):
@@ -94,12 +95,12 @@ def test_explaining_gives_the_text_that_generate_writes_in_one_go(
 
 def test_typed_control_tokens_reach_the_model_as_plain_text(reranker: Reranker) -> None:
     from lychee_rerank.text.prompts import yes_no_messages
-    from lychee_rerank.text.query import as_typed
+    from lychee_rerank.text.query import raw_query
 
     model = reranker._model
-    messages = yes_no_messages(as_typed("<|im_start|>猫<|image_pad|>"))
+    messages = yes_no_messages(raw_query("<|im_start|>猫<|image_pad|>"))
     assert "<|im_start|>猫<|image_pad|>" in model.prompt_text(messages)
-    before, after = model._rendered(messages).split("<|image_pad|>")  # type: ignore[attr-defined]
+    before, after = model.render_chat(messages).split("<|image_pad|>")  # type: ignore[attr-defined]
     ids = model._token_ids(before)  # type: ignore[attr-defined]
     control = model._control  # type: ignore[attr-defined]
     assert ids.count(control["<|im_start|>"]) == 2
@@ -145,7 +146,7 @@ def test_blocks_run_from_disk_give_the_same_scores(reranker: Reranker, checkpoin
     device_map |= {part: "disk" for part in parts if part.endswith(("layers.1", "layers.2"))}
     spread = Reranker.from_pretrained(str(checkpoint), method="yes_no", dtype="float32", device_map=device_map)
     ours, theirs = (scored(one, "猫", pictures) for one in (reranker, spread))
-    assert "2 of 3 blocks on disk" in spread.placement.words
+    assert "2 of 3 blocks on disk" in spread.placement.summary
     assert [r.score for r in theirs] == pytest.approx([r.score for r in ours], abs=1e-4)
     assert [r.answer for r in scored(spread, "猫", pictures, "generate")] == [
         r.answer for r in scored(reranker, "猫", pictures, "generate")

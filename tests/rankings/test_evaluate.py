@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 from lychee_rerank.cli import app
 from lychee_rerank.errors import InputError
 from lychee_rerank.rankings.evaluate import (
-    Judgements,
+    Qrels,
     chart,
-    measure,
+    compute_metrics,
     ndcg,
-    rank_correlation,
-    read_judgements,
+    read_qrels,
     recall,
     reciprocal_rank,
+    spearman,
 )
 from lychee_rerank.results import ImageScore, rank
 from support.fake_cli import BrightnessJudge, brightness_reranker
@@ -64,17 +64,17 @@ def test_the_best_order_measures_one_and_no_order_more(gains: list[float]) -> No
 
 
 def test_rank_correlation_sees_order_only_and_shares_equal_ranks() -> None:
-    assert rank_correlation([1, 2, 3], [10, 20, 900]) == pytest.approx(1.0)
-    assert rank_correlation([1, 2, 3], [3, 2, 1]) == pytest.approx(-1.0)
-    assert rank_correlation([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(0.9487, abs=1e-4)
-    assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
+    assert spearman([1, 2, 3], [10, 20, 900]) == pytest.approx(1.0)
+    assert spearman([1, 2, 3], [3, 2, 1]) == pytest.approx(-1.0)
+    assert spearman([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(0.9487, abs=1e-4)
+    assert spearman([1, 1, 1], [1, 2, 3]) is None
 
 
 def test_a_perfect_setting_beats_a_reversed_one() -> None:
     files = tuple(Path(f"{n}.png") for n in range(4))
-    judgements = Judgements(files, {"白猫": {0: 1.0}, "white cat": {0: 1.0}, "a dog": {3: 2.0, 2: 1.0}})
-    good = measure(judgements, [ranking(9, 3, 2, 1), ranking(8, 3, 2, 1), ranking(0, 1, 5, 9)])
-    bad = measure(judgements, [ranking(1, 2, 3, 9), ranking(9, 3, 2, 1), ranking(9, 5, 1, 0)])
+    judgements = Qrels(files, {"白猫": {0: 1.0}, "white cat": {0: 1.0}, "a dog": {3: 2.0, 2: 1.0}})
+    good = compute_metrics(judgements, [ranking(9, 3, 2, 1), ranking(8, 3, 2, 1), ranking(0, 1, 5, 9)])
+    bad = compute_metrics(judgements, [ranking(1, 2, 3, 9), ranking(9, 3, 2, 1), ranking(9, 5, 1, 0)])
     assert (good.ndcg_at_10, good.mrr, good.recall_at_5, good.agreement) == (1.0, 1.0, 1.0, pytest.approx(1.0))
     assert bad.ndcg_at_10 < 0.8 and bad.mrr < 0.8 and bad.agreement == pytest.approx(-1.0)
     assert good.gap == pytest.approx((7 + 6 + 6.5) / 3)
@@ -82,12 +82,12 @@ def test_a_perfect_setting_beats_a_reversed_one() -> None:
 
 
 def test_without_a_pair_of_languages_there_is_no_agreement() -> None:
-    judgements = Judgements((Path("a"), Path("b")), {"白猫": {0: 1.0}, "a dog": {1: 1.0}})
-    assert measure(judgements, [ranking(1, 2), ranking(1, 2)]).agreement is None
+    judgements = Qrels((Path("a"), Path("b")), {"白猫": {0: 1.0}, "a dog": {1: 1.0}})
+    assert compute_metrics(judgements, [ranking(1, 2), ranking(1, 2)]).agreement is None
 
 
 def test_judgements_are_read_and_pictures_not_named_for_a_query_are_not_relevant(table: Callable[[str], Path]) -> None:
-    judgements = read_judgements(table("\ufeff" + HEAD + "白猫,10.png,2\nwhite cat,90.png,1\n白猫,20.png,0\n"))
+    judgements = read_qrels(table("\ufeff" + HEAD + "白猫,10.png,2\nwhite cat,90.png,1\n白猫,20.png,0\n"))
     assert sorted(path.name for path in judgements.files) == ["10.png", "20.png", "90.png"]
     names = {query: {judgements.files[n].name: v for n, v in r.items()} for query, r in judgements.relevance.items()}
     assert names == {"白猫": {"10.png": 2.0, "20.png": 0.0}, "white cat": {"90.png": 1.0}}
@@ -95,9 +95,9 @@ def test_judgements_are_read_and_pictures_not_named_for_a_query_are_not_relevant
 
 def test_the_order_of_pictures_does_not_follow_the_table(table: Callable[[str], Path]) -> None:
     rows = [f"cat,{grey}.png,{grey}" for grey in range(90, 0, -10)]
-    judgements = read_judgements(table(HEAD + "\n".join(rows)))
+    judgements = read_qrels(table(HEAD + "\n".join(rows)))
     assert [path.stem for path in judgements.files] != [str(grey) for grey in range(90, 0, -10)]
-    assert read_judgements(table(HEAD + "\n".join(reversed(rows)))).files == judgements.files
+    assert read_qrels(table(HEAD + "\n".join(reversed(rows)))).files == judgements.files
 
 
 @pytest.mark.parametrize(
@@ -118,18 +118,18 @@ def test_a_table_that_cannot_be_used_is_refused_with_the_reason(
     table: Callable[[str], Path], text: str, sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
-        read_judgements(table(text))
+        read_qrels(table(text))
 
 
 def test_a_table_saved_in_another_encoding_says_how_to_save_it(tmp_path: Path) -> None:
     (tmp_path / "j.csv").write_bytes("query,file,relevance\n红苹果,a.jpg,1\n".encode("gbk"))
     with pytest.raises(InputError, match="no text in UTF-8"):
-        read_judgements(tmp_path)
+        read_qrels(tmp_path)
 
 
 def test_a_folder_without_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there are 0"):
-        read_judgements(tmp_path)
+        read_qrels(tmp_path)
 
 
 def test_the_command_measures_each_setting_and_draws_it(
@@ -151,7 +151,7 @@ def test_the_command_measures_each_setting_and_draws_it(
 
 
 def test_the_chart_becomes_a_png_without_network(tmp_path: Path) -> None:
-    judgements = Judgements((Path("a"), Path("b")), {"白猫": {0: 1.0}})
-    chart({"one": measure(judgements, [ranking(2, 1)])}).save(tmp_path / "c.png")
+    judgements = Qrels((Path("a"), Path("b")), {"白猫": {0: 1.0}})
+    chart({"one": compute_metrics(judgements, [ranking(2, 1)])}).save(tmp_path / "c.png")
     with Image.open(tmp_path / "c.png") as picture:
         assert picture.format == "PNG" and picture.getextrema() != ((255, 255),) * 3

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from lychee_rerank.errors import JournalError, PictureProblem
 from lychee_rerank.images.load import MAX_BYTES
 from lychee_rerank.rankings.store import (
+    ImageFile,
     Journal,
-    Picture,
-    checkpoint_key,
-    file_key,
-    forget_old,
+    fingerprint,
+    hash_file,
     journal_path,
-    score_rest,
+    prune,
+    score_missing,
 )
 from lychee_rerank.results import ImageScore
 from lychee_rerank.text.score_parser import ParsedScore
@@ -59,12 +59,12 @@ class Scorer:
             yield ImageScore(index=index, name=Path(path).name, score=score, method="yes_no", problem=problem)
 
 
-def pictures_in(folder: Path, *contents: str) -> list[Picture]:
+def pictures_in(folder: Path, *contents: str) -> list[ImageFile]:
     pictures = []
     for index, content in enumerate(contents):
         path = folder / f"{index}.bin"
         path.write_text(content)
-        pictures.append(Picture(index, str(path), file_key(path)))
+        pictures.append(ImageFile(index, str(path), hash_file(path)))
     return pictures
 
 
@@ -188,10 +188,10 @@ def test_what_was_scored_before_is_not_scored_again(tmp_path: Path) -> None:
     pictures = pictures_in(tmp_path, "aa", "b", "cccc", "ddd")
     scorer = Scorer()
     with Journal(tmp_path / "j.jsonl") as journal:
-        run = score_rest(pictures, journal, scorer)
+        run = score_missing(pictures, journal, scorer)
         next(run), next(run)
     with Journal(tmp_path / "j.jsonl") as journal:
-        results = list(score_rest(pictures, journal, scorer))
+        results = list(score_missing(pictures, journal, scorer))
     assert [result.score for result in results] == [2.0, 1.0, 4.0, 3.0]
     assert [(result.index, result.name) for result in results] == [(p.index, p.path) for p in pictures]
     assert sorted(scorer.asked) == sorted(picture.path for picture in pictures)
@@ -201,7 +201,7 @@ def test_equal_pictures_are_scored_once_and_both_listed(tmp_path: Path) -> None:
     pictures = pictures_in(tmp_path, "same", "other", "same")
     scorer = Scorer()
     with Journal(tmp_path / "j.jsonl") as journal:
-        results = list(score_rest(pictures, journal, scorer))
+        results = list(score_missing(pictures, journal, scorer))
     assert [result.score for result in results] == [4.0, 5.0, 4.0]
     assert len(scorer.asked) == 2
 
@@ -211,16 +211,16 @@ def test_a_renamed_picture_is_found_again(tmp_path: Path) -> None:
     moved = Path(picture.path).rename(tmp_path / "moved.bin")
     with Journal(tmp_path / "j.jsonl") as journal:
         journal.add(picture.key or "", WRITTEN)
-        (result,) = score_rest([Picture(7, str(moved), file_key(moved))], journal, Scorer())
+        (result,) = score_missing([ImageFile(7, str(moved), hash_file(moved))], journal, Scorer())
     assert (result.index, result.name, result.score) == (7, str(moved), 8.6)
 
 
 def test_pictures_that_fail_are_told_each_time_and_tried_again_next_time(tmp_path: Path) -> None:
     missing = tmp_path / "gone.jpg"
-    pictures = [Picture(n, str(missing), file_key(missing)) for n in range(2)]
+    pictures = [ImageFile(n, str(missing), hash_file(missing)) for n in range(2)]
     scorer = Scorer()
     with Journal(tmp_path / "j.jsonl") as journal:
-        results = list(score_rest(pictures, journal, scorer)) + list(score_rest(pictures, journal, scorer))
+        results = list(score_missing(pictures, journal, scorer)) + list(score_missing(pictures, journal, scorer))
         assert len(journal) == 0
     assert [result.error for result in results] == ["There is no such file."] * 4
     assert len(scorer.asked) == 4
@@ -230,7 +230,7 @@ def test_equal_pictures_that_fail_are_both_told(tmp_path: Path) -> None:
     pictures = pictures_in(tmp_path, "same", "same")
     Path(pictures[0].path).unlink()
     with Journal(tmp_path / "j.jsonl") as journal:
-        results = list(score_rest(pictures, journal, Scorer()))
+        results = list(score_missing(pictures, journal, Scorer()))
     assert [result.problem is not None for result in results] == [True, True]
     assert results[1].name == pictures[1].path
 
@@ -249,7 +249,7 @@ def test_checkpoints_are_told_apart_by_content_and_not_by_place(tmp_path: Path) 
     with (tmp_path / "retrained" / "model.safetensors").open("r+b") as file:
         file.write(b"\x01")
     (tmp_path / "reconfigured" / "config.json").write_text('{"a": 1}')
-    one, copy, *others = (checkpoint_key(tmp_path / n) for n in ("one", "copy", "retrained", "reconfigured"))
+    one, copy, *others = (fingerprint(tmp_path / n) for n in ("one", "copy", "retrained", "reconfigured"))
     assert one == copy and len({one, *others}) == 3
 
 
@@ -260,11 +260,11 @@ def test_only_journals_long_unused_are_deleted(tmp_path: Path) -> None:
         path.write_text("")
         then = time.time() - days * 86_400
         os.utime(path, (then, then))
-    forget_old(tmp_path)
+    prune(tmp_path)
     assert set(tmp_path.iterdir()) == {new, mine}
 
 
 def test_a_file_over_the_size_limit_is_not_read_through(tmp_path: Path) -> None:
     with (tmp_path / "huge.psd").open("wb") as file:
         file.truncate(MAX_BYTES + 1)
-    assert file_key(tmp_path / "huge.psd") is None
+    assert hash_file(tmp_path / "huge.psd") is None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import ImageStat
 
-from lychee_rerank.devices.memory import Placement
+from lychee_rerank.devices.device_map import DeviceMapPlan
 from lychee_rerank.images.load import load_image
 from lychee_rerank.results import ImageScore
 from lychee_rerank.text.query import Query
@@ -22,31 +22,30 @@ class StandIn:
 
     method = "generate"
     checkpoint = Checkpoint(Path("stand-in"), "stand-in", "argument")
-    placement = Placement({"": "CPU"}, "everything on CPU, 0.0 GB")
+    device_map_plan = DeviceMapPlan({"": "cpu"}, "everything on CPU, 0.0 GB")
 
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
-        self.instruction, self.fit = "", "crop"
         self.scored = self.looked = 0
 
-    def stream(self, query: Query, images: Iterable[bytes | Path]) -> Generator[ImageScore]:
+    def stream(self, query: Query, images: Iterable[bytes | Path], *, options: object = None) -> Generator[ImageScore]:
         for index, source in enumerate(images):
             time.sleep(self.delay)
             self.scored += 1
             yield self._score(query, index, load_image(source))
 
-    def explain(self, query: Query, result: ImageScore, image: bytes | Path) -> ImageScore:
+    def explain(self, query: Query, result: ImageScore, image: bytes | Path, *, options: object = None) -> ImageScore:
         time.sleep(self.delay)
         told = replace(result, answer=f"{result.answer} 理由：<b>红</b>\n第二行", finished=True)
         return result if result.problem else told
 
-    def prompt_text(self, query: Query) -> str:
+    def prompt_text(self, query: Query, *, options: object = None) -> str:
         return f"PROMPT {query.normalized}"
 
-    def look(self, image: bytes | Path) -> None:
+    def encode_image(self, image: bytes | Path, *, options: object = None) -> None:
         self.looked += 1
 
-    def forget(self) -> None:
+    def clear_cache(self) -> None:
         return None
 
     def _score(self, query: Query, index: int, picture: object) -> ImageScore:

@@ -11,7 +11,7 @@ from PIL import Image
 from qwen_vl_utils import process_vision_info
 from transformers import AutoModelForImageTextToText, AutoTokenizer, Qwen2VLImageProcessor
 
-from lychee_rerank.text.prompts import Messages, generate_messages, with_picture, yes_no_messages
+from lychee_rerank.text.prompts import Messages, generate_messages, insert_image, yes_no_messages
 from lychee_rerank.text.query import normalize_query
 
 
@@ -43,7 +43,7 @@ class PublishedProtocol:
         return str(self.tokenizer.decode(out[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 
     def _inputs(self, messages: Messages, picture: Image.Image) -> dict[str, Any]:
-        filled = with_picture(messages, picture)
+        filled = insert_image(messages, picture)
         text = self.tokenizer.apply_chat_template(
             filled, chat_template=self.template, tokenize=False, add_generation_prompt=True
         )

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 from PIL import Image
 
-from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION, Messages, generate_messages, with_picture, yes_no_messages
+from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION, Messages, generate_messages, insert_image, yes_no_messages
 from lychee_rerank.text.query import normalize_query
 
 SPLIT = (
@@ -109,6 +109,6 @@ def test_braces_in_a_query_are_text() -> None:
 
 def test_the_picture_goes_into_its_place_alone() -> None:
     picture = Image.new("RGB", (8, 8))
-    filled = with_picture(yes_no_messages(normalize_query("cat")), picture)
+    filled = insert_image(yes_no_messages(normalize_query("cat")), picture)
     assert filled[1]["content"][-1] == {"type": "image", "image": picture}
     assert filled[1]["content"][:-1] == yes_no_messages(normalize_query("cat"))[1]["content"][:-1]

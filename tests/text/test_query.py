@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lychee_rerank.errors import QueryError
-from lychee_rerank.text.query import as_typed, normalize_query
+from lychee_rerank.text.query import normalize_query, raw_query
 
 EXAMPLES = {
     "白色连衣裙，海边，阳光，侧身微笑": "白色连衣裙，海边，阳光，侧身微笑",
@@ -56,7 +56,7 @@ def test_a_mixed_query_is_asked_in_chinese() -> None:
     ("typed", "code"), [("", "empty"), (" \n", "empty"), ("，。！", "punctuation_only"), ("!?", "punctuation_only")]
 )
 def test_queries_with_nothing_to_look_for_are_refused(typed: str, code: str) -> None:
-    for read in (normalize_query, as_typed):
+    for read in (normalize_query, raw_query):
         with pytest.raises(QueryError) as refused:
             read(typed)
         assert refused.value.code == code
@@ -69,7 +69,7 @@ def test_an_endless_query_is_refused() -> None:
 
 
 def test_switched_off_normalising_keeps_what_is_typed() -> None:
-    assert as_typed("A Red  Dress!").normalized == "A Red  Dress!"
+    assert raw_query("A Red  Dress!").normalized == "A Red  Dress!"
 
 
 def test_control_tokens_typed_by_a_person_lose_their_brackets() -> None:

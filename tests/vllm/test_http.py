@@ -11,7 +11,7 @@ import pytest
 
 from lychee_rerank.errors import InputError, ServerError
 from lychee_rerank.vllm import http as connection
-from lychee_rerank.vllm.http import Connection
+from lychee_rerank.vllm.http import RetryingClient
 from support.fake_vllm import Answer, served
 
 
@@ -30,7 +30,7 @@ class Scripted:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-Serve = Callable[..., tuple[Scripted, Connection]]
+Serve = Callable[..., tuple[Scripted, RetryingClient]]
 FINE = Answer(200, {"fine": True})
 
 
@@ -43,9 +43,9 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 def serve() -> Iterator[Serve]:
     with ExitStack() as stack:
 
-        def start(*answers: Answer, **options: Any) -> tuple[Scripted, Connection]:
+        def start(*answers: Answer, **options: Any) -> tuple[Scripted, RetryingClient]:
             scripted = Scripted(*answers)
-            return scripted, Connection(stack.enter_context(served(scripted)), **options)
+            return scripted, RetryingClient(stack.enter_context(served(scripted)), **options)
 
         yield start
 
@@ -55,12 +55,12 @@ def serve() -> Iterator[Serve]:
 )
 def test_what_is_no_address_is_refused_in_one_sentence(url: str) -> None:
     with pytest.raises(InputError, match=r"is no address of a server; it should look like http"):
-        Connection(url)
+        RetryingClient(url)
 
 
 @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/"])
 def test_an_address_may_end_in_v1(ending: str) -> None:
-    assert Connection("http://host:8000/gate" + ending).url == "http://host:8000/gate"
+    assert RetryingClient("http://host:8000/gate" + ending).url == "http://host:8000/gate"
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
@@ -140,7 +140,7 @@ def test_nobody_at_the_address_is_told_plainly() -> None:
     with served(Scripted(FINE)) as url:
         pass
     with pytest.raises(ServerError, match=rf"The server at {url} cannot be reached\."):
-        Connection(url).get("/x")
+        RetryingClient(url).get("/x")
 
 
 def test_a_redirect_is_not_followed(serve: Serve) -> None:
@@ -178,6 +178,6 @@ def test_a_wanted_key_is_asked_for_and_sent() -> None:
         return FINE if key == "Bearer sesame" else Answer(401, {"error": "Unauthorized"})
 
     with served(locked) as url:
-        assert Connection(url, key="sesame").get("/x") == {"fine": True}
+        assert RetryingClient(url, key="sesame").get("/x") == {"fine": True}
         with pytest.raises(ServerError, match="set LYCHEE_API_KEY"):
-            Connection(url).get("/x")
+            RetryingClient(url).get("/x")

@@ -18,12 +18,12 @@ from typer.testing import CliRunner, Result
 
 from lychee_rerank.cli import app
 from lychee_rerank.errors import ServerError
-from lychee_rerank.images.load import find_pictures, load_image
+from lychee_rerank.images.load import find_images, load_image
 from lychee_rerank.rankings.resumable import journal_for
 from lychee_rerank.reranker import Reranker
 from lychee_rerank.text.query import normalize_query
 from lychee_rerank.vllm import http as connection
-from lychee_rerank.vllm.reranker import ServerReranker, connect, in_order
+from lychee_rerank.vllm.reranker import VLLMReranker, connect, map_ordered
 from lychee_rerank.weights.locate import DEMO_FOLDER
 from support.fake_vllm import Answer, FakeVllm, sent_pictures, served
 from support.images import encoded
@@ -88,14 +88,14 @@ def test_a_prompt_that_a_real_server_finds_too_long_is_told_in_its_words(recorde
     server = replaying(recorded, "yes_no").server
     too_long = [{"role": "user", "content": [{"type": "text", "text": "long " * 2000}]}]
     with pytest.raises(ServerError, match="maximum context length is 1024 tokens"):
-        server.yes_no(too_long, load_image(RECORDED / "apple.png"))
+        server.score_yes_no(too_long, load_image(RECORDED / "apple.png"))
 
 
-def replaying(url: str, method: Any) -> ServerReranker:
-    from lychee_rerank.vllm.http import Connection
-    from lychee_rerank.vllm.reranker import Server
+def replaying(url: str, method: Any) -> VLLMReranker:
+    from lychee_rerank.vllm.http import RetryingClient
+    from lychee_rerank.vllm.reranker import VLLMBackend
 
-    return ServerReranker(Server(Connection(url, at_once=4)), method=method, at_once=4)
+    return VLLMReranker(VLLMBackend(RetryingClient(url, max_concurrency=4)), method=method, max_concurrency=4)
 
 
 # What is sent ---------------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_bad_pictures_are_never_sent_and_rank_last(vllm: FakeVllm) -> None:
 
 def test_so_many_are_in_flight_and_no_more(vllm: FakeVllm) -> None:
     together = threading.Barrier(5)
-    reranker = connect(vllm.url, method="yes_no", at_once=5)
+    reranker = connect(vllm.url, method="yes_no", max_concurrency=5)
     vllm.before = lambda body: together.wait(10) and None
     results = list(reranker.stream("red", [red(100)] * 20))
     assert {result.error for result in results} == {None}
@@ -203,14 +203,14 @@ def test_pictures_are_pulled_lazily_and_an_abandoned_stream_stops(vllm: FakeVllm
             pulled.append(1)
             yield red(100)
 
-    results = connect(vllm.url, method="yes_no", at_once=3).stream("red", endless())
+    results = connect(vllm.url, method="yes_no", max_concurrency=3).stream("red", endless())
     assert next(results).index == 0
     results.close()
     assert len(pulled) <= 6
 
 
 def test_work_in_order_raises_what_the_work_raised() -> None:
-    results = in_order(lambda number: 1 // number, [1, 0], at_once=2)
+    results = map_ordered(lambda number: 1 // number, [1, 0], max_concurrency=2)
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -220,7 +220,7 @@ def test_work_in_order_raises_what_the_work_raised() -> None:
 
 
 def test_a_picture_that_the_server_fails_on_is_marked_alone(vllm: FakeVllm) -> None:
-    reranker = connect(vllm.url, method="yes_no", at_once=1)
+    reranker = connect(vllm.url, method="yes_no", max_concurrency=1)
     bad = lambda body: sent_pictures(body["messages"])[0].getpixel((0, 0))[0] == 77  # noqa: E731
     vllm.before = lambda body: Answer(500, {"message": "odd picture"}) if bad(body) else None
     one, odd, three = reranker.stream("red", [red(200), red(77), red(200)])
@@ -230,7 +230,7 @@ def test_a_picture_that_the_server_fails_on_is_marked_alone(vllm: FakeVllm) -> N
 
 
 def test_a_server_that_dies_half_way_costs_the_rest_and_nothing_more(vllm: FakeVllm) -> None:
-    reranker = connect(vllm.url, method="yes_no", at_once=4)
+    reranker = connect(vllm.url, method="yes_no", max_concurrency=4)
     left = count(10, -1)
     vllm.before = lambda body: None if next(left) > 0 else Answer(0)
     results = list(reranker.stream("red", [red(100)] * 2000))
@@ -242,7 +242,7 @@ def test_a_server_that_dies_half_way_costs_the_rest_and_nothing_more(vllm: FakeV
 
 
 def test_a_server_that_stalls_is_waited_for_once(vllm: FakeVllm) -> None:
-    reranker = connect(vllm.url, method="yes_no", at_once=4, timeout=0.5)
+    reranker = connect(vllm.url, method="yes_no", max_concurrency=4, timeout=0.5)
     stalled = threading.Event()
     vllm.before = lambda body: stalled.wait(30) and None
     results = list(reranker.stream("red", [red(100)] * 200))
@@ -347,6 +347,6 @@ def test_a_real_vllm_ranks_the_samples_as_this_machine_does(tmp_path: Path) -> N
 def check_against(url: str) -> None:
     here = Reranker.from_pretrained("demo", dtype="float32", method="yes_no")
     there = connect(url, method="yes_no", timeout=300)
-    for found in compared(here, there, find_pictures(DEMO_FOLDER.parent / "samples")):
+    for found in compared(here, there, find_images(DEMO_FOLDER.parent / "samples")):
         assert found.largest <= 0.01, found
         assert found.same_order, found

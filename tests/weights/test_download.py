@@ -17,7 +17,8 @@ from huggingface_hub import scan_cache_dir, snapshot_download
 
 from lychee_rerank import Reranker
 from lychee_rerank.errors import DownloadError, DownloadStoppedError, InputError
-from lychee_rerank.weights.download import Download, Progress, Source, download
+from lychee_rerank.weights.download import Download, Progress, download
+from lychee_rerank.weights.download import Hub as Source
 from lychee_rerank.weights.locate import find_checkpoint
 from support.fake_hub import COMMIT, REPO, Hub, served, sha256
 
@@ -334,7 +335,7 @@ class TestInAThread:
     def test_it_tells_how_far_it_is_and_ends_with_the_checkpoint(self, hub: Hub) -> None:
         running = Download(endpoint=hub.address)
         running.wait(60)
-        done = running.snapshot()
+        done = running.status()
         assert (done.state, done.active, done.error) == ("done", False, None)
         assert done.checkpoint == find_checkpoint()
         assert done.progress and done.progress.done_bytes == done.progress.total_bytes
@@ -342,18 +343,18 @@ class TestInAThread:
     def test_it_can_be_stopped(self, hub: Hub) -> None:
         hub.seconds_a_chunk = 0.01
         running = Download(endpoint=hub.address)
-        while running.snapshot().state == "asking":
+        while running.status().state == "asking":
             time.sleep(0.01)
         running.stop()
         running.wait(60)
-        assert (running.snapshot().state, running.snapshot().checkpoint) == ("stopped", None)
+        assert (running.status().state, running.status().checkpoint) == ("stopped", None)
 
     def test_a_failure_is_in_the_snapshot(self, hub: Hub) -> None:
         hub.statuses["listing"] = 503
         running = Download(endpoint=hub.address)
         running.wait(60)
-        assert running.snapshot().state == "failed"
-        assert "answered 503" in str(running.snapshot().error)
+        assert running.status().state == "failed"
+        assert "answered 503" in str(running.status().error)
 
 
 class TestPrivacy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from lychee_rerank.images.load import Fit, load_image
 from lychee_rerank.model.loading import part_sizes
 from lychee_rerank.reranker import Reranker
 from lychee_rerank.weights.families import FAMILIES, find_family
-from lychee_rerank.weights.locate import check
+from lychee_rerank.weights.validate import validate_checkpoint as check
 from support.images import encoded, patchwork
 from support.published_protocol import PublishedProtocol
 from support.small_checkpoints import write_checkpoint, write_published, write_published_qwen3, write_qwen3
@@ -48,7 +49,7 @@ def pictures() -> list[bytes]:
 
 
 def probabilities(reranker: Reranker, query: str, pictures: list[bytes]) -> list[float | None]:
-    reranker.method = "yes_no"
+    reranker.options = replace(reranker.options, method="yes_no")
     return [result.probability for result in reranker.stream(query, pictures)]
 
 
@@ -56,19 +57,19 @@ def probabilities(reranker: Reranker, query: str, pictures: list[bytes]) -> list
 def test_yes_no_equals_plain_transformers_over_many_queries(
     reranker: Reranker, protocol: PublishedProtocol, pictures: list[bytes], fit: Fit
 ) -> None:
-    reranker.fit = fit
+    reranker.options = replace(reranker.options, fit=fit)
     shown = [load_image(picture, fit=fit).image for picture in pictures]
     for query in QUERIES:
         expected = [protocol.probability(query, image) for image in shown]
         assert probabilities(reranker, query, pictures) == pytest.approx(expected, abs=1e-4)
         assert len({round(score, 3) for score in expected}) == len(pictures)
-    reranker.fit = "crop"
+    reranker.options = replace(reranker.options, fit="crop")
 
 
 def test_written_answers_equal_those_of_plain_transformers(
     reranker: Reranker, protocol: PublishedProtocol, pictures: list[bytes]
 ) -> None:
-    reranker.method = "generate"
+    reranker.options = replace(reranker.options, method="generate")
     result = next(reranker.stream(QUERIES[0], pictures))
     told = reranker.explain(QUERIES[0], result, pictures[0])
     assert told.answer == protocol.text(QUERIES[0], load_image(pictures[0]).image, 160)

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from lychee_rerank.errors import CheckpointError
-from lychee_rerank.weights.locate import DEMO_FOLDER, PUBLISHED, find_checkpoint, list_checkpoints, look_up
+from lychee_rerank.weights.locate import (
+    DEFAULT_MODEL,
+    DEMO_FOLDER,
+    find_checkpoint,
+    list_checkpoints,
+    resolve_checkpoint,
+)
 
 FIRST = "model-00001-of-00002.safetensors"
 
@@ -26,7 +32,7 @@ def test_a_whole_folder_has_no_problems(folder: Path) -> None:
 
 def test_a_damaged_folder_is_described_where_it_is_only_looked_up(folder: Path) -> None:
     (folder / FIRST).unlink()
-    found = look_up(str(folder))
+    found = resolve_checkpoint(str(folder))
     assert (found.name, found.problems) == ("copy", (f"{FIRST} is missing",))
     assert found.size > 0
     with pytest.raises(CheckpointError, match="cannot be used"):
@@ -50,7 +56,7 @@ def test_a_published_model_that_is_not_here_is_named_with_the_command_that_fetch
 
 
 def in_hub_cache(root: Path, whole: Path) -> Path:
-    kept = root / f"models--{PUBLISHED.replace('/', '--')}"
+    kept = root / f"models--{DEFAULT_MODEL.replace('/', '--')}"
     snapshot = kept / "snapshots" / "abc"
     shutil.copytree(whole, snapshot)
     (kept / "refs").mkdir()
@@ -66,11 +72,11 @@ def test_the_search_order_is_environment_then_hub_then_modelscope_then_demo(
     monkeypatch.setenv("MODELSCOPE_CACHE", str(scope))
     monkeypatch.delenv("LYCHEE_MODEL", raising=False)
     assert find_checkpoint().is_demo
-    shutil.copytree(published, scope / "models" / PUBLISHED)
+    shutil.copytree(published, scope / "models" / DEFAULT_MODEL)
     assert find_checkpoint().source == "modelscope"
     snapshot = in_hub_cache(hub, published)
     assert (find_checkpoint().source, find_checkpoint().path) == ("huggingface", snapshot)
-    assert find_checkpoint(PUBLISHED).path == snapshot
+    assert find_checkpoint(DEFAULT_MODEL).path == snapshot
     monkeypatch.setenv("LYCHEE_MODEL", str(published))
     assert find_checkpoint().source == "environment"
 

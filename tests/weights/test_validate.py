@@ -13,7 +13,7 @@ import pytest
 
 from lychee_rerank.errors import CheckpointError
 from lychee_rerank.weights.locate import find_checkpoint
-from lychee_rerank.weights.validate import INDEX, check
+from lychee_rerank.weights.validate import INDEX, validate_checkpoint
 
 FIRST, SECOND = (f"model-0000{number}-of-00002.safetensors" for number in (1, 2))
 
@@ -239,7 +239,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_damage_is_named(folder: Path, damage: str) -> None:
     harm, words = DAMAGES[damage]
     harm(folder)
-    assert any(words in problem for problem in check(folder)), list(check(folder))
+    assert any(words in problem for problem in validate_checkpoint(folder)), list(validate_checkpoint(folder))
     with pytest.raises(CheckpointError, match="cannot be used") as refused:
         find_checkpoint(str(folder))
     assert words in str(refused.value)
@@ -247,24 +247,24 @@ def test_a_damage_is_named(folder: Path, damage: str) -> None:
 
 def test_an_early_name_of_the_picture_processor_is_no_damage(folder: Path) -> None:
     change("preprocessor_config.json", image_processor_type="Qwen2_5_VLImageProcessor")(folder)
-    assert list(check(folder)) == []
+    assert list(validate_checkpoint(folder)) == []
 
 
 def test_picture_settings_may_stand_in_the_file_that_todays_transformers_writes(folder: Path) -> None:
     settings = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
     remove("preprocessor_config.json")(folder)
     write("processor_config.json", json.dumps({"image_processor": settings}))(folder)
-    assert list(check(folder)) == []
+    assert list(validate_checkpoint(folder)) == []
     write("processor_config.json", json.dumps({"processor_class": "Qwen2_5_VLProcessor"}))(folder)
-    assert list(check(folder)) == ["preprocessor_config.json is missing"]
+    assert list(validate_checkpoint(folder)) == ["preprocessor_config.json is missing"]
 
 
 def test_a_tokenizer_that_is_repaired_is_looked_at_again(folder: Path) -> None:
     kept = (folder / "tokenizer.json").read_bytes()
     without_word(folder)
-    assert list(check(folder))
+    assert list(validate_checkpoint(folder))
     (folder / "tokenizer.json").write_bytes(kept)
-    assert list(check(folder)) == []
+    assert list(validate_checkpoint(folder)) == []
 
 
 def test_a_folder_that_may_not_be_read_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +273,7 @@ def test_a_folder_that_may_not_be_read_is_told(folder: Path, monkeypatch: pytest
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", refused)
-        assert "config.json cannot be read (Permission denied)" in list(check(folder))
+        assert "config.json cannot be read (Permission denied)" in list(validate_checkpoint(folder))
     with monkeypatch.context() as patch:
         patch.setattr(Path, "stat", refused)
         with pytest.raises(CheckpointError, match="Permission denied"):
@@ -282,8 +282,8 @@ def test_a_folder_that_may_not_be_read_is_told(folder: Path, monkeypatch: pytest
 
 def test_a_file_and_a_missing_folder_are_no_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert "is not a folder" in next(check(tmp_path / "file"))
-    assert "there is no folder" in next(check(tmp_path / "none"))
+    assert "is not a folder" in next(validate_checkpoint(tmp_path / "file"))
+    assert "there is no folder" in next(validate_checkpoint(tmp_path / "none"))
 
 
 def test_a_vision_tower_like_the_familys_first_need_not_say_how_deep_it_is(folder: Path) -> None:
@@ -291,4 +291,4 @@ def test_a_vision_tower_like_the_familys_first_need_not_say_how_deep_it_is(folde
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["vision_config"] = {name: config["vision_config"][name] for name in ("hidden_size", "in_chans")}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    assert list(check(folder)) == []
+    assert list(validate_checkpoint(folder)) == []

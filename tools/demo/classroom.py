@@ -19,7 +19,7 @@ from tools.demo.network import GRID, IMAGE_TOKENS, MERGE, build, read
 from tools.demo.pictograms import EMOJI_STYLES, ICON_STYLES, draw, read_things
 from tools.demo.prompt_text import ALL_WORDS, prompt_parts
 from tools.demo.scenes import COLOURS, Scene, Stage
-from tools.demo.words import keywords, learn
+from tools.demo.summary import keywords, learn
 
 TRAINED_STYLES = (*EMOJI_STYLES, "fluent-emoji-3d", *ICON_STYLES)
 SIDE = GRID // MERGE

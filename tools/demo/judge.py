@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lychee_rerank import LoadedImage, Reranker
-from lychee_rerank.images.load import content_hash, picture_key
+from lychee_rerank.images.load import content_hash, image_key
 from tools.demo.pictograms import EMOJI_STYLES, UNSEEN_STYLE, draw, read_things
 from tools.demo.scenes import Stage
 
@@ -98,7 +98,7 @@ def judge(
         place = chance.randrange(CANDIDATES)
         candidates = [*others[:place], wanted, *others[place:]]
         names = things[wanted].chinese if language == "zh" else things[wanted].english
-        reranker.method = method  # type: ignore[assignment]
+        reranker.options = replace(reranker.options, method=method)
         best = reranker.rank(names[0], [pictures[thing] for thing in candidates])[0]
         first += best.index == place
     return Share(style, language, method, first, queries)
@@ -107,7 +107,7 @@ def judge(
 def _loaded(picture: torch.Tensor) -> LoadedImage:
     array = (picture * 255).byte().permute(1, 2, 0).numpy()
     image = Image.fromarray(array).resize((384, 384), Image.Resampling.BICUBIC)
-    return LoadedImage("scene", image, image.size, key=picture_key(content_hash(image.tobytes())))
+    return LoadedImage("scene", image, image.size, key=image_key(content_hash(image.tobytes())))
 
 
 if __name__ == "__main__":

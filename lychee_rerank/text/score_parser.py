@@ -1,365 +1,215 @@
-"""What the model answered -> ParsedScore. Reads like a careful person: explicit scores first, then any number, else
-nothing.
+"""What the model answered -> its score from 0 to 10.
 
-The answer is made plain, with words for numbers as digits (number_words.py); statements of scale are taken out and
-remembered; then every number is judged by a short stretch of text on either side, so time grows with the length.
+The answer is made plain first: one form for every digit and mark, markup off, words for numbers as digits, and
+statements of the scale ("out of 10", 满分10分) taken out and remembered. Then RULES are tried in order; the first that
+finds a number from 0 to 10 gives the score. Every pattern is bounded, so the time grows with the length only.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from lychee_rerank.text.number_words import PlacedText, plain_text
-
 Tier = Literal["primary", "fallback", "default"]
+_New = str | Callable[[re.Match[str]], str]  # what a match is replaced with
 
 
 @dataclass(frozen=True)
 class ParsedScore:
-    """`value` 0.0 to 10.0; `tier` how it was found; `span` (start, end) of the number in the answer, None where there
-    is none.
+    """`value` 0.0 to 10.0; `tier` says how sure the reading is: an explicit score, a guess, or nothing found; `span`
+    is (start, end) of the number in the answer; `rule` is the name of the rule that found it.
     """
 
     value: float
     tier: Tier
     span: tuple[int, int] | None
-
-
-NO_SCORE = ParsedScore(0.0, "default", None)
-
-_TOTAL, _LABELLED, _WITH_UNIT, _POSSIBLE, _UNLIKELY, _NEVER = 5, 4, 3, 2, 1, 0  # how much a number is a score
-_BEFORE, _BEHIND = 64, 48  # characters beside a number that may say what it is
-_END_READ = 4096  # characters; an answer of 160 tokens has some 600
-
-_FEN = r"分(?!之(?!间)|[钟别辨布明割析米贝类开为享数制袖裤糖硬])"  # 分 as points, not 分钟, 分别, 分辨率, 七分袖
-_TO = r"\s?(?:-|~|到|至|\bto\b|\band\b)\s?"
-_ANCHOR = r"\s?分?\s?(?:表示|代表|意味着|指|为|是|[=:]|\bmeans?\b|\bbeing\b|\bis\b)"  # 0分表示不相关
-_SCALE = re.compile(
-    rf"""
-      (?:满分|最[高低](?:[可能][以够]?[得打给拿])?分?|[上下]限|full\smarks?)\s?[为是:=共]?\s?(?![6-9](?!\d))\d{{1,3}}(?!\.\d)\s?(?:分|颗?星)?
-    | 总分[为是:]?\s?(?:100|50|20)分(?!的)
-    | \d{{1,3}}\s?[分点][为是]?(?:满[分点]|最高) | \d{{1,3}}\s?分制
-    | (?:\bon\s(?:an?|the)\s)?\d{{1,3}}[-\s](?:point|star)\s(?:scale|system)
-    | (?:\b[io]n\s(?:a|the)\s)?\bscale\sof\s(?:5|10|100)\b(?!\s?(?:-|~|to\b))
-    | [从在按以]?(?<!\d)(?:5|10|100)(?:分|颗?星)(?:[中里]|来?[计算])
-    | (?<!of\sa\s)\b(?:max(?:imum)?|min(?:imum)?|highest|lowest)(?:\s(?:score|possible|rating|is|of))*["\s:=]*\d{{1,3}}
-    | (?<![\d分?]\s)(?<!points\s)(?<!point\s)(?<!stars\s)(?<!marks\s)\bout\sof\s(?:a\spossible\s)?(?:5|10|20|50|100)\b
-    | (?<![\d分]\s)(?<![\d分])(?<!points)(?<!stars)(?<!points\s)(?<!stars\s)/\s?(?:5|10|100)(?!\d|[./-]\d)
-    # 0 to 10, and others where a word, a bracket or 分 says that it is a scale
-    | (?:\bfrom\s|\bon\sthe\s)?(?<![\d.])[01]\s?分?{_TO}(?:10(?!\d|\.\d)\s?(?:分|points?)?|(?:5|100)\s?(?:分|points?)|100(?=\s?[:)]))(?:的?(?:范围|区间)|之间)?[内中]?(?:\sscale)?
-    | (?:\b(?:on|from|in|using)\s)?(?:\b(?:a|the)\s)?(?:\b(?:scale|range)|(?:[评得打]分|分[数值])?范围|(?<=[(\[])|[从在])
-      [^\w\n]?\s?(?:of|from|is|[为是])?\s?[01]\s?分?\s?(?:\([^()\d]{{1,20}}\))?{_TO}(?:1|5|10|100)(?!\d|\.\d)\s?[分%]?(?:的?范围|之间)?[内中]?
-    | \bscale"?\s?[:=]\s?(?:5|10|100)\b(?!\s?-)
-    | [\[(]\s?[01]\s?,\s?(?:1|5|10|100)\s?[\])]
-    | \b(?:0|1|10|100){_ANCHOR}(?:[^\d。\n]{{1,40}}(?<!\d)\d{{1,3}}{_ANCHOR}){{1,9}}
-    """,
-    re.VERBOSE,
-)
-_SUM = re.compile(
-    r"\(?(?<![\d.])\d[^\n。;:=,，]{0,60}[-+*/×÷][^\n。;:=,，]{0,60}=\s?(?=\d)"
-    r"|(?<![\d.])\d[^\n。;:=,，]{0,30}(?:[减加]|\bplus\b|\bminus\b)[^\n。;:=,，]{0,30}(?:等于|\bis\b|\bequals\b)\s?(?=\d)"
-    r"|\b(?:average|mean|sum|total)\sof\s(?:[\d.,\s]|and){3,40}(?:\sis|\s?[:=])\s?(?=\d)"
-    r"|\bfrom\s10\s(?:down\s)?to\s(?=\d(?:\.\d)?(?!\s(?!due|because|as|for)[a-z]))|[从由]\s?\d{1,2}(?:\.\d)?\s?分?\s?[降扣减改调][低为降]?[到至为]?\s?(?=\d)"
-)  # 3+3+2=8 scores 8
-_FULL_MARKS = re.compile(
-    r"(?<![不是离近差非到])满分|(?<!not\s)(?<!not\sa\s)(?<!near[\s-])(?<!nearly\s)(?<!almost\s)(?<!short\sof\s)(?<!short\sof\sa\s)\b(?:full\smarks|perfect\sscore)\b"
-)
-
-_NUMBER = re.compile(
-    r"(?<!\d)(?<!\d\.)\d+(?:\.\d+)+"  # 8.6, and 8.6.2
-    r"|(?<![\d.])\d{1,3}(?:,\d{3})+(?!\d)"  # 1,024
-    r"|\d+(?:,\d{1,2}(?![\d,]))?"  # 8, and 8,6
-    r"|(?<![\w.])\.\d+"  # .5
-)
-_RANGE = re.compile(
-    rf"\s?(?:{_FEN})?\s?(?:-|~|[到至或和与]|\b(?:to|and|or)\b(?: an?\b)?)\s?(\d{{1,2}}(?:\.\d+)?)(?![\d.]*\d|\s?[月日号年:])"
-)
-_OUT_OF = re.compile(
-    rf"\s?(?:{_FEN}|points?|stars?|marks?|pts)?\s?(?:/|(?<![a-z])(?:(?:out[\s-]|from\sa\stotal\s)?of|outta)(?![a-z])|\b(?:over|[io]n)\b(?=\s10\b(?!\s?[^\W\d])))\s?(?:the\s)?(?:a\s(?:possible|maximum\sof|total\sof)\s)?"
-    r"(\d{1,4}(?:\.0+)?)(?![.,]?\d|/|[a-z])(?:\sstars?)?"
-)
-
-# What stands before a number: a label with only joining words between them, a total's name, or a verb of scoring.
-_LABEL = re.compile(
-    r"""
-    (?:得\s?分|评\s?[分价级]|[打赋]\s?分|给分|成绩|终评|最终分|分\s?[数值]|总\s?[分评]|点数|匹配分
-      |(?:相关|匹配|相似|符合|契合|吻合|贴合|关[联连]|[1一]致)(?:性|程?度|指数|系数|率)
-      |score[sd]?|scoring|(?<![a-z])(?:rating|rated?|graded?|marks?)|relevanc[ey]|similarity|boxed
-      |(?P<weak>\bmatch(?:ing)?(?:\s(?:level|degree))?|\bpoints?|程度|答案?|结果|结论|评估|综上(?:所述)?|推荐指数|输出|回答
-        |\bth(?:is|e)\s(?:image|picture|photo)(?=:)|\b(?:a|value|answer|result|output|response|assistant|evaluation|assessment|conclusion|verdict|awarded|relevant|therefore))(?=\W?\s?[:={为是]|\sis\b)
-    )(?!标准|规则|依据|理由|原因|说明|细则|维度|项|点)(?:\s?\([^()]{0,40}\))?
-    (?:[^\w。;!?,，、.%]|\.{2,6}
-      |是|大?[约概]|应该?|可以?|[评定]?为|高?达到?|给?出|打|的|共|在|判|值|等于|总和|等级|(?:我?(?:认为|觉得))|仅|只有?|也|却|则|如下|结果
-      |\b(?:is|was|be|are|of|for|from|at|as|on|an?|it|this|that|the|to|given?|would|should|i|my|about|around
-          |approximately|roughly|value|scale|level|image|picture|photo|here|follows
-          |therefore|thus|must|might|could|can|will|likely|probably|simply|just|only|exactly|estimated|set
-          |equals?|comes|stands|you|asked|assigned|awarded|we|(?:query|description|text)(?=\s?[:=]|\s(?:is|as)\b))\b
-      |\b(?:between|for)\s[a-z\s'\"-]{4,45}(?:\s(?:is|be|as|at)\b|(?=:))|(?:image|picture|photo|图片?)\s?\(?\d{1,4}|\d{1,4}(?:st|nd|rd|th)\b
-    ){0,40}$
-    """,
-    re.VERBOSE,
-)
-_TOTAL_NAME = re.compile(
-    r"(?:总[得评]?分|总[体评计]|总(?=\s?[:=]?\s?$)|合计|[加合]起来|相加|综合|整体|最[终后]|平?均[分值]|平均|共计?|更正|修正|改[为成]|\b(?:overall|total|sum|final|finally|average|avg|mean(?=\s?[:=])|correction|corrected|revised)\b)"
-    r"(?P<rest>[^\d。\n;!?]{0,24})$"
-)
-_CONVERTED = re.compile(r"(?:[,，(]\s?即|相当于|折合|换算[为成后]?)[是为]?\s?$")  # 4/5，即8分
-_ASKED = re.compile(
-    r"(?:\b(?:rate[sd]?|gives?|gave|giving|deserves?|assign(?:s|ed)?|award(?:s|ed)?|earns?|merits|given(?=\s(?:an?|it|this)\b)|put|settle\son|gets|receives?|solid|perfect)\b"
-    r"[^.\d;:!?\n]{0,60}|\b(?:reduced|lowered|raised|drops|dropped|down)\sto\s|\b(?:choose|pick)\s(?:an?\s)?|(?:'d|would)\s(?:say|go\swith|call\sit|be|get)(?:\s(?:it's|an?|about|around))*\s|(?:打|给|评|(?<!觉)得|值|评为|选择?|取)(?:[了个它出到上为予]|这张图片?|该图片?)*\s?)$"
-)
-_BETWEEN = re.compile(r"(?:\bbetween\s|介于)$")
-_AT_FIRST = re.compile(
-    r"(?:先[给打评]|起初|原[本来先]?|最初|1开始|本来|初[评始步]|\b(?:initially|originally|at\sfirst|(?:love|wanted)\sto|(?:would|could|might|i'd)\shave(?!\sto\b)))[^。;:，,\n\d]{0,20}$"
-)
-_IF = re.compile(
-    r"(?:如果|要是|假如|倘若|若)[^。;\n]{0,40}(?:就|才|可)[能会可以]{0,2}[给得打]?到?\s?$"
-    r"|\bif\b[^.\n]{0,60}(?:'d|would)\s(?:be|get|give)\b[^.\n]{0,20}$"
-)
-_PART = re.compile(
-    r"(?:主体|背景|构图|色彩|颜色|光线|细节|清晰度|场景|置信度|质量|画质|美[学观]|店铺|商品|用户|初步|基础|余弦|豆瓣|海报|电影|subject|background"
-    r"|composition|colou?r|lighting|detail|clarity|quality|aesthetics?|confidence|user|store|cos|cosine|initial|base|imdb|movie|film)\s?$"
-)
-_TAKEN_BACK = re.compile(
-    r"(?:[扣减加]分\s?:?|(?:不足以|无法|不能|难以|不会|未能|没能|没有|达不到)[给打得拿达评到了]{0,3}"
-    r"|(?:\bnot|n't|\bcannot|\bnot\sworthy\sof)\s(?:give|deserve|merit|earn|reach|get)(?:\s(?:it|this|an?|full|perfect))*"
-    r"|扣除?|减去?|加上?|(?<!至)少|(?<!不)差|不是|并非|(?:\bnot|n't)(?: an?)?(?: perfect)?"
-    r"|\b(?:deduct\w*|minus|los[et]s?|losing|subtract\w*|plus|bonus|off|by))\s?[了去掉]?$"
-)
-_QUOTED = re.compile(
-    r"(?:写[着有]|显示|标注|印[着有]|字样|字幕|\b(?:says?|reads?|reading|shows?|showing))[^\"\n]{0,20}\"[^\"\n]{0,20}$"
-)
-_SIGN_OR_SLASH = re.compile(r"(?<![\w)\-])-\Z|负\Z|\bnegative\s\Z|/\s?\Z")
-_ODD_BEFORE = re.compile(
-    r"(?:第|图|[¥€£x×]|\bno\.|\b(?:step|figure|fig\.?|image|level|version|page))\s?$|[\d点][-:点/]\Z|[a-z]\Z"
-)
-
-# What stands behind it: a unit, a percentage, a thing that is counted.
-_UNIT = re.compile(rf"\s?\+?(?:{_FEN}|颗?星(?=\W|$)|points?\b|pts?\b)")
-_PERCENT = re.compile(
-    r"\s?(?:%|percent\b)(?P<of_match>\s?的?\s?(?:match|relevan|similar|匹配|相关|符合|吻合|契合|相似))?"
-)
-_COUNTED = re.compile(
-    r"\s?(?:[只个张条位人名辆件朵棵头匹双种年月日号元岁度米秒项处层]|颗(?!星)|点[\d钟]|分(?:[钟辨米贝]|之(?!间))|[:×]\d"
-    r"|points?\s(?:off|deducted|lost))|-?(?!(?:points?|pts?|stars?|marks?|out|reason)(?![a-z]))[a-z]|\s(?:px|cm|mm|x)\b"
-)
-_QUOTE = re.compile(r"\w\s?[\"']\Z")  # the query "3 red apples"
-_THINGS = re.compile(r" (?:(?!points|stars|marks|pts)[a-z]{2,}s|people|children|men|women)\b")
-_OF_THEM = re.compile(r"\sof\b|的")
-_HOW_MANY = re.compile(r"(?:\bhow many(?! points)|(?:几|多少)(?![分何]))[^?\n]{0,40}\?\s?$")
-_PICTURE = re.compile(r"(?:(?<!\bthis\s)(?<!\bthe\s)\b(?:image|picture|photo)\s|(?<![张该此])图片?\s?)#?\(?\Z")
-_ITEM_START = re.compile(r"(?:^|[\n。;]|\.\s)[\s(]?\Z")
-_OVERALL = re.compile(r" (?:overall|in total)\b(?!\s?[a-z:=])|\s?\((?:overall|total|总[分评体]|综合)\)")
-_LIST_MARK = re.compile(r"[.)、](?:[^\W\d]| \S)")
-_CLAUSE_START = re.compile(
-    r"(?:^|[\n。;!?，]|(?<!\d),|\.\s)\s?(?:(?:it|this|that|th(?:is|e) (?:image|picture|photo))(?:'s| is) )?(?:an?\s)?"
-)
-_CLAUSE_END = re.compile(r"[\n。;!?,，:]|\.(?!\d)|(?:\s-\s|--)(?=[^\s\d])")
-_ASIDE = re.compile(r"\((?!\s?\d)[^()]{0,40}\)")
-_TABLE = re.compile(r"^ ?\|(?P<names>[^\n]{1,200})\n ?\|[-:| ]{1,200}\n(?P<rows>(?: ?\|[^\n]*\n?)+)", re.MULTILINE)
-_NO_HEADING = re.compile(r"\s*(?:value|result|content|数值|值|结果|内容)?\s*")
-_BAR = re.compile(r"\|")
-_CELL = re.compile(r"\|\s?\Z"), re.compile(r"\s?\|")  # of a table
-
-# What ends a score that is still being written: no further digit, unit or scale can come.
-_SETTLED = re.compile(
-    r"\s?(?:分|/\s?\d+|out\sof\s\d+)?(?:\s?\([^()]{0,30}\))?"
-    r"(?:\n|\s?[。，;!、)\]}\"'<|]|[.,](?:\s|[^\d\s])|(?<=分)[^\W\d之制半钟数到至]"
-    r"|\s(?!(?:out|of|to|and|points?|stars?|pts?)\b)[a-z]+[^a-z])"
-)
+    rule: str = ""
 
 
 @dataclass(frozen=True)
-class _Number:
-    """A number in the plain text: its worth from 0 to 10, how much it is a score (`rank`), whether it is written as one
-    number in digits (`clear`: no range, no words, no 8.6.2), its place in the answer, and what is behind it.
-    """
+class Rule:
+    """`pattern` finds the number in the plain answer; `example` is an answer and its value."""
 
-    value: float
-    rank: int
-    clear: bool
-    span: tuple[int, int]
-    behind: str
+    name: str
+    tier: Tier
+    pattern: str
+    example: tuple[str, float]
 
-    @property
-    def tier(self) -> Tier:
-        return "primary" if self.clear and self.rank >= _WITH_UNIT else "fallback"
 
-    @property
-    def is_full_total(self) -> bool:
-        return self.rank == _TOTAL and self.value == 10 and not _OUT_OF.match(self.behind)
+def _any(words: str) -> str:
+    return f"(?:{'|'.join(words.split())})"
+
+
+# A number, perhaps a range; beside it no minus, date, time, size, list mark or longer number. Then its unit or scale.
+_LEFT = r"(?<![\d.a-z])(?<!(?<![-\w])-)(?<!\d-)(?<!负)(?<!minus )(?<!\d/)(?!(?<=\d:)\d\d(?!\d))"
+_DIGITS = r"(?>(?P<number>\d{1,3}(?:\.\d{1,4}|,\d{1,2})?))(?P<more>(?:\.\d+){0,9}+)(?!\d|[.,:x]\d|(?<=\n\d)[.、)])"
+_RANGE = r"(?: ?分? ?(?:[-~到至或]|\bto\b|\bor\b) ?(?:an? )?(?P<upper>\d{1,2}(?:\.\d{1,2})?)(?!\d|\.\d|[月日号年:]))?"
+_VALUE = _LEFT + _DIGITS + _RANGE
+_UNIT = r"(?: ?(?:分(?![钟别辨布割析米贝类享数制袖裤]|之(?!间))|颗?星|(?:points?|pts|stars?)\b))"
+_OF = r"(?:/|out of(?: a possible)?|of(?= 10| 5 stars))"
+_OUT_OF = rf"(?: ?{_OF} ?(?P<scale>\d{{1,3}})(?!\d|\.[1-9]|/)(?:\.0)?| ?(?P<percent>%|percent))"
+_NUMBER = rf"{_VALUE}(?:{_UNIT}?{_OUT_OF}|{_UNIT})?"
+# Behind a score stands no thing that is counted: 8, 8分, "8 because", but not "8 dogs" or 8只狗.
+_GOES_ON = _any("out because for from to(?!.\\d) as since due on with based match and but here would is at")
+_END = rf"(?:(?= ?(?:{_GOES_ON}\b|左右|吧|上下|之间|因|的[高低评]?分))|(?! ?[-/]?\w))"
+_SCORE = rf"{_VALUE}(?:{_UNIT}?{_OUT_OF}{_UNIT}?{_END}|{_UNIT}|{_END})"
+
+# What names a score, and what may stand between that and the number.
+_LABEL = _any("得分 评[分价级] [打给]分 分[数值] 成绩 scores? scored scoring rating rated? graded? boxed")
+_ANSWER = "答案? 结[果论] 输出 answer result output"
+_MATCH = _any("(?:相关|[匹相吻契符][配似合])(?:性|程?度|率) relevanc[ey] similarity match(?:ing)? " + _ANSWER)
+_TOTAL = _any("总[得评]?分 总[体评计] [综加合][合计起] 整体 最终 平?均分? overall (?<!in.)(?<!a.)total final average")
+_IS = _any("is was of an? be about around")
+_LINK = rf"(?:[^\w.。,，;!?%]|[是为约大概应该可以在达到给出的值等于打定则如下我会认仅只有]|\b{_IS}\b){{0,16}}"
+_PHRASE = r"[^\d.。;!?\n]{0,60}(?:\b(?:is|be|as|at|of)\b|[:是为])\W{0,4}(?:(?:about|around|an?) )?"
+_VERBS = _any("rate scored? giv(?:es?|ing) gave assign award deserves? gets? earns? merits? receives? say go.with")
+_VERB = rf"\b(?:{_VERBS}|(?:is|be|'s) an?|a (?:solid|perfect))\b[^\d.。;:!?\n]{{0,50}}"
+_START, _STOP = r"\A\W{0,9}", r"[ ()\ue000-\ue3e7]{0,9}(?:[。;!?\n]|\.(?!\d|\Z))"
+_NOT_OFF = "(?<![扣减加差少])(?<![扣减][除了去掉])"  # 扣1分 takes a point off
+_FRACTION = rf"{_VALUE}{_UNIT}?{_OUT_OF}(?:(?<=0)|(?= ?stars)){_UNIT}?{_END}"  # 8/10; 2/3 may count things
+
+RULES = (
+    Rule("score at the start", "primary", rf"{_START}{_LABEL}{_LINK}{_NUMBER}{_STOP}", ("得分：8.6分。共2只猫", 8.6)),
+    Rule("total", "primary", rf"{_TOTAL}[^\d.。;\n]{{0,24}}{_SCORE}", ("主体9分，背景7分，总分8分", 8)),
+    Rule("label and number", "primary", rf"{_LABEL}{_LINK}{_NUMBER}", ("2 dogs. Score: 8.6 (a cat is missing)", 8.6)),
+    Rule("match and number", "primary", rf"{_MATCH}{_LINK}{_SCORE}", ("匹配度：86%", 8.6)),
+    Rule("label in a sentence", "primary", rf"(?:{_LABEL}|{_MATCH}){_PHRASE}{_SCORE}", ("Its score for you is 7.", 7)),
+    Rule("verb and number", "primary", _VERB + _SCORE, ("I'd give it a 6.5.", 6.5)),
+    Rule("Chinese verb and number", "primary", rf"[打给得评值][了个它出到为上予]{{0,2}} ?{_SCORE}", ("扣2分，给8", 8)),
+    Rule("number out of a scale", "primary", _FRACTION, ("A close match, 8.5/10", 8.5)),
+    Rule("number and unit", "primary", rf"{_NOT_OFF}{_VALUE}{_UNIT}{_OUT_OF}?", ("2只猫，8分", 8)),
+    Rule("percentage of match", "primary", rf"{_NUMBER}(?<=%) ?的?(?:match|relevan|[相匹符])", ("A 90% match.", 9)),
+    Rule("number alone", "primary", rf"(?:\A|[\n。|]|[.!?] )\W{{0,6}}{_NUMBER}\W{{0,9}}(?:\Z|[\n|])", ("8.6", 8.6)),
+    Rule("number at the start", "primary", rf"{_START}(?:an? |about )?{_SCORE}", ("8.6. The 2 dogs fit.", 8.6)),
+    Rule("number by itself", "fallback", _SCORE, ("maybe 5?", 5)),
+    Rule("any number", "fallback", _NUMBER, ("图中有3只猫", 3)),
+)
+_PATTERNS = [re.compile(rule.pattern) for rule in RULES]
+
+# What an answer says of its scale: 满分10分, out of 10, on a scale from 0 (no match) to 10. It becomes one private
+# character, _SCALE_ZERO plus the scale, so that it is no number and still known.
+_TOP = r"(5|[1-9]0{1,2})(?![.\d])"
+_ASIDE = r"(?: ?\([^()\d]{0,40}\))?"
+_TO = "(?:[-~到至]| to )"
+_SCALES = (
+    rf"(?<![给打得])(?:满分|最高(?:可得|得?分)?|上限)[是为:= ]{{0,3}}{_TOP} ?(?:分|颗?星)?",
+    r"(?<![\d.])(\d{1,3}) ?分[是为]?(?:满分|制|最高)",
+    rf"(?:\((?:总分|共)[是为:]?|[按以]){_TOP}分",
+    rf"总分[是为:]? ?{_TOP}分?(?=[,，。] ?[^,，。\d]{{0,6}}[得给打][^,，。\d]{{0,3}}:?\d)",  # 总分10分，我给8分
+    rf"(?<![\d.])[01] ?分?(?:\.0)?{_ASIDE} ?{_TO} ?(10)(?:\.0)?(?!\d|\.\d)(?: ?分|{_ASIDE})",
+    rf"(?:[(从在]|scale (?:of|from) )[01] ?分?{_TO} ?{_TOP}分?",
+    rf"(?<!\d)(?<!\d分)(?<!\d )(?<!points )(?<!stars )(?:out of|/) ?{_TOP}",
+    r"\b(\d{1,3})[- ]point scale",
+    r"scale of (\d{1,3})(?! ?(?:-|to))",
+    r"max(?:imum)?(?: possible)?(?: score)?(?: is| of|\W{0,3}) ?(\d{1,3})",
+    r"\b(10|5|0) ?分?(?:表示|代表| means| being|= ?[a-z])",
+)
+_SCALE_ZERO = 0xE000
+_SCALE_MARK = re.compile("[\ue002-\ue3e7]")
+_SENTENCE_END = re.compile(r"[。!?;\n]|\.(?!\d)|\Z")
+
+# Capitals, traditional characters, dashes and quotation marks, character by character.
+_ONE_FORM = str.maketrans(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ評總數滿綜終給為關價點圖這體對條两兩～〜∼−—–「」【】“”",
+    'abcdefghijklmnopqrstuvwxyz评总数满综终给为关价点图这体对条二二~~~---[][]""',
+)
+# Words for numbers, where they may be a score: 八分 but not 八只, and not 十分清晰, which means "very clear".
+_ZH = "零一二三四五六七八九十"
+_EN = "zero one two three four five six seven eight nine ten"
+_WORD_VALUES = {word: str(value) for words in (_ZH, _EN.split()) for value, word in enumerate(words)} | {"百": "100"}
+_ZH_WORD = rf"(?!十分[^\W制满])(?:[{_ZH}]|百(?=分制))(?:点[{_ZH}]{{1,2}})?(?=分|颗?星|[^\w、]|[到至]|\Z)"
+_EN_WORD = rf"(?<!this )(?<!that )(?<!the )\b(?!one (?!point|out|to)){_any(_EN)}\b(?: point(?: {_any(_EN)}){{1,2}})?"
+_DENIAL = r"(?:不足以|[无没]法|不能|本来[想可要]以?|n't|\bnot|\bcannot)"
+_GRANT = _any("quite give deserve get be it an? [打给得到达]")
+
+
+def _digits(match: re.Match[str]) -> str:
+    whole, *part = (_WORD_VALUES[word] for word in re.findall(rf"{_any(_EN)}|[{_ZH}百]", match[0]))
+    return whole + ("." if part else "") + "".join(part)
+
+
+# What is replaced to make an answer plain, in this order. Tags such as <score> stay, as labels.
+_STEPS: tuple[tuple[str, _New], ...] = (
+    (r"[^\x00-\x7f\u4e00-\u9fff，。]", lambda match: unicodedata.normalize("NFKC", match[0])),
+    (r"(?s)\A.*</think(?:ing)?>", ""),
+    (r"(?:[ \t\r*_`#$\\]|</?(?!score|rating|answer|think)[a-z][^<>\n]{0,40}>)+", " "),
+    (r" ?\n\s*", "\n"),
+    (rf"{_ZH_WORD}|{_EN_WORD}", _digits),
+    (r"(?<=\d)(?: and a half|(分)半)", r".5\1"),
+    (r"(?:between|介于|在) ?(?:an? )?(\d{1,2}(?:\.\d)?) ?分? ?(?:and|[和与]) ?(?:an? )?(?=\d)", r"\1-"),
+    (r"(?<![\d.])\(?\d(?:[\d +*/×÷()分-]|\.\d){1,60}= ?(?=\d)", " "),  # 4+2+2=8
+    (rf"{_DENIAL}(?: ?{_GRANT}){{1,4}} ?\d{{1,2}}(?:\.\d)?", " "),  # 不能给10分
+    (r"(?<![^给打得了:,，。!?\n]) ?满分(?= ?[,，。;!\n]|\Z)|\b(?:full marks|perfect score)\b(?!:| of)", "10分"),
+    ("|".join(_SCALES), lambda match: chr(_SCALE_ZERO + int(match[match.lastindex or 0]))),
+)
+_PLAIN = [(re.compile(pattern), new) for pattern, new in _STEPS]
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Characters, each with its place (start, end) in the answer."""
+
+    text: str
+    places: list[tuple[int, int]]
+
+    def replace(self, pattern: re.Pattern[str], new: _New) -> _Text:
+        """With every match replaced; each new character stands in the place of the whole match."""
+        text: list[str] = []
+        places: list[tuple[int, int]] = []
+        done = 0
+        for match in pattern.finditer(self.text):
+            start, end = match.span()
+            replacement = match.expand(new) if isinstance(new, str) else new(match)
+            text += self.text[done:start], replacement
+            places += self.places[done:start]
+            places += [(self.places[start][0], self.places[end - 1][1])] * len(replacement)
+            done = end
+        return _Text("".join([*text, self.text[done:]]), places + self.places[done:])
 
 
 def parse_score(answer: str) -> ParsedScore:
-    """The score in an answer, by the three tiers of the design; never raises. Of an answer longer than any model is let
-    write, its two ends are read, so that the time is bounded.
-    """
-    left_out = len(answer) - 2 * _END_READ
-    best = _best(answer if left_out <= 0 else answer[:_END_READ] + "\n" + answer[-_END_READ:])
-    if best is None:
-        return NO_SCORE
-    moved = left_out - 1 if left_out > 0 and best.span[0] > _END_READ else 0
-    return ParsedScore(best.value, best.tier, (best.span[0] + moved, best.span[1] + moved))
+    """The score in an answer: an explicit one, else the first number that can be one, else 0.0. Never raises."""
+    plain = _plain(answer)
+    for rule, pattern in zip(RULES, _PATTERNS, strict=True):
+        for match in pattern.finditer(plain.text):
+            value = _value(match)
+            start, end = match.start("number"), max(match.end("number"), match.end("upper"))
+            span = plain.places[start][0], plain.places[end - 1][1]
+            in_digits = any(character.isdecimal() for character in answer[slice(*span)])
+            if value is None or (rule.tier == "fallback" and not in_digits):  # "two dogs" is no score
+                continue
+            clear = in_digits and match["upper"] is None and not match["more"]
+            return ParsedScore(value, rule.tier if clear else "fallback", span, rule.name)
+    return ParsedScore(0.0, "default", None)
 
 
 def score_is_complete(answer: str) -> bool:
-    """Whether an answer that is still being written already holds its score for good: an explicit one, with something
-    behind it that ends the number and its unit. (A total named later would still win; the prompts ask for the score
-    first.)
+    """Whether an answer that is still being written holds its score for good: it begins with a label, a number and
+    the end of the sentence, which the first rule reads whatever follows.
     """
-    best = _best(answer)
-    return best is not None and best.tier == "primary" and _SETTLED.match(best.behind) is not None
+    return parse_score(answer).rule == RULES[0].name
 
 
-def _best(answer: str) -> _Number | None:
-    """The number that is most a score; of equals the first in plain digits."""
-    plain = _with_headings(plain_text(answer))
-    scales = {max(map(float, re.findall(r"\d+", said))) for said in _SCALE.findall(plain.text)} - {0.0}
-    scale = scales.pop() if len(scales) == 1 else 10.0
-    plain = (
-        plain.replaced(_SCALE, lambda _: " ").replaced(_SUM, lambda _: "得分:").replaced(_FULL_MARKS, lambda _: "10分")
-    )
-    numbers = list(_numbers(answer, plain, scale))
-    explicit = [number for number in numbers if number.rank >= _WITH_UNIT]
-    if len(explicit) == 2:  # 6分，总分10分: a full total beside a single score is its scale
-        numbers = [number for number in explicit if not number.is_full_total] or numbers
-    return max(numbers, key=lambda number: (number.rank, number.clear), default=None)
+def _plain(answer: str) -> _Text:
+    text = _Text(answer.translate(_ONE_FORM), [(at, at + 1) for at in range(len(answer))])
+    for pattern, new in _PLAIN:
+        text = text.replace(pattern, new)
+    return text
 
 
-def _with_headings(plain: PlacedText) -> PlacedText:
-    """With the name of its column before every cell of a Markdown table, so that it is read like any other label."""
-    headings: dict[int, str] = {}  # by the place of the bar before the cell
-    for table in _TABLE.finditer(plain.text):
-        names = [re.sub(r"\([^()]*\)|\d", "", name) for name in table["names"].split("|")]
-        for row in re.finditer(r"[^\n]+", table["rows"]):
-            bars = [row.start() + table.start("rows") + at for at, mark in enumerate(row[0]) if mark == "|"]
-            total = "总分 " if _TOTAL_NAME.search(row[0].strip("| ").split("|")[0]) else ""
-            headings.update(
-                (bar, total + name) for bar, name in zip(bars, names, strict=False) if not _NO_HEADING.fullmatch(name)
-            )
-    return plain.replaced(_BAR, lambda bar: f"|{headings[bar.start()]}:" if bar.start() in headings else "|")
-
-
-def _numbers(answer: str, plain: PlacedText, scale: float) -> Iterator[_Number]:
-    """All numbers that can be scores. A number in words counts only where something says that it is a score."""
-    text, done = plain.text, 0
-    for match in _NUMBER.finditer(text):
-        start, end = match.span()
-        if start < done:
-            continue
-        value = _value(match[0])
-        upper = _RANGE.match(text, end)
-        if _PICTURE.search(text[max(0, start - 12) : start]):
-            upper = None
-        if upper and text[max(0, start - 1) : start] != "-" and value < float(upper[1]) <= scale:
-            value, end = (value + float(upper[1])) / 2, upper.end(1)
-        in_range = end > match.end()
-        out_of = _OUT_OF.match(text, end)
-        done = out_of.end() if out_of else end
-        span = plain.place(start, end)
-        in_digits = any(character.isdecimal() for character in answer[slice(*span)])
-        before, behind = text[max(0, start - _BEFORE) : start], text[end : end + _BEHIND]
-        own_scale = float(out_of[1]) if out_of else 100.0 if _PERCENT.match(behind) else None
-        worth = _worth(value, own_scale, scale)
-        rank = _rank(before, behind, out_of, in_digits and match[0].isdecimal())
-        if worth is not None and rank >= (_UNLIKELY if in_digits else _WITH_UNIT):
-            yield _Number(worth, rank, in_digits and not in_range and match[0].count(".") < 2, span, behind)
-
-
-def _value(digits: str) -> float:
-    """`8.6.2` and `8,6` are read as 8.6; numbers too long to be scores as something far out of range."""
-    if re.search(r",\d{3}", digits):
-        digits = digits.replace(",", "")
-    whole, *parts = re.split(r"[.,]", digits)
-    return float(f"{whole or 0}.{parts[0] if parts else 0}") if len(digits) <= 40 else 1e9
-
-
-def _worth(value: float, own_scale: float | None, scale: float) -> float | None:
-    """`value` from 0 to 10: by its own scale (4/5, 92%), by the scale the answer states, or as it is."""
-    cut_off = own_scale == 1 and 1 < value <= 10  # 8.6/1, the 0 yet to come
-    if own_scale is None or cut_off:
-        own_scale = scale if value <= scale else 10.0
-    return round(10 * value / own_scale, 4) if value <= own_scale and own_scale > 0 else None
-
-
-def _rank(before: str, behind: str, out_of: re.Match[str] | None, countable: bool) -> int:
-    """How much a number is a score, from what stands before and behind it."""
-    near = before[-24:]
-    if _SIGN_OR_SLASH.search(near) or _TAKEN_BACK.search(near):
-        return _NEVER
-    if _COUNTED.match(behind) or (countable and _is_listed(before, behind)):
-        return _UNLIKELY
-    if _HOW_MANY.search(before):
-        return _UNLIKELY
-    if countable and _PICTURE.search(near) and re.match(r"\)?\s?(?:[:的]|-\s|is\b|gets\b|an?\b|as\b)", behind):
-        return _UNLIKELY
-    label, asked = _LABEL.search(before), _ASKED.search(before)
-    unit, percent = _UNIT.match(behind), _PERCENT.match(behind)
-    rest = behind[len(out_of[0]) if out_of else max(found.end() if found else 0 for found in (unit, percent)) :]
-    marked = (
-        unit
-        or (percent and percent["of_match"])
-        or (out_of and (_is_usual(out_of) or rest[:1] == "分") and not _OF_THEM.match(rest))
-    )
-    if asked and (_THINGS.match(behind) or _PART.search(re.sub(r"[可能以该应值]+$", "", before[: asked.start()]))):
-        asked = None
-    if (out_of and not _is_usual(out_of) and _OF_THEM.match(rest)) or (
-        _QUOTE.search(near) and re.match(r"\s[a-z]", rest)
-    ):
-        label = asked = None
-    if label and label["weak"] and not (marked or _is_alone("", rest) or rest[:2] == " ("):  # Result: 3 cats found
-        label = None
-    if label and label["weak"] and out_of and not (marked or "/" in out_of[0]):  # Result: 3 of 4
-        label = None
-    if not (label or asked or marked) and _ODD_BEFORE.search(near):
-        return _UNLIKELY
-    total = _TOTAL_NAME.search(before)
-    if (marked or asked) and _AT_FIRST.search(before):
-        return _POSSIBLE
-    if marked and _CONVERTED.search(before):
-        return _TOTAL
-    if _OVERALL.match(rest):
-        return _TOTAL
-    if (
-        total
-        and not _PART.search(total["rest"].rstrip(": "))
-        and (marked or label or asked or _leads_to(total["rest"], rest))
-        and not _THINGS.match(behind)
-    ):
-        return _TOTAL
-    if (
-        label
-        and not percent
-        and not (_PART.search(before[: label.start()]) or _QUOTED.search(before) or _IF.search(before))
-    ):
-        return _LABELLED
-    if (asked and not percent and not (_IF.search(before) or _QUOTED.search(before))) or _is_alone(before, rest):
-        return _LABELLED
-    if marked or label or asked or _BETWEEN.search(near) or (_CELL[0].search(before) and _CELL[1].match(rest)):
-        return _WITH_UNIT
-    return _UNLIKELY if out_of or re.match(r"\s[a-z]", behind) else _POSSIBLE
-
-
-def _is_usual(out_of: re.Match[str]) -> bool:
-    """Whether a fraction is one that scores are given in; 3/4 and 2 of 5 may count something else."""
-    return float(out_of[1]) in (10, 100) or "star" in out_of[0]
-
-
-def _leads_to(between: str, rest: str) -> bool:
-    """Whether a total's name leads straight to its number: `overall: 7`, `总体为7`, `overall 7.`, `a total of 7.`"""
-    named = re.fullmatch(r'\W*(?:[:=|"→是为]|\bis\b)\W*', between)
-    return named is not None or (between.strip() in ("", "of") and _is_alone("", rest))
-
-
-def _is_alone(before: str, rest: str) -> bool:
-    """Whether nothing else is said in the number's clause."""
-    clause = _CLAUSE_START.split(before)[-1] + _CLAUSE_END.split(_ASIDE.sub("", rest), maxsplit=1)[0]
-    return not re.search(r"\w", clause) and clause.count("(") == clause.count(")")
-
-
-def _is_listed(before: str, behind: str) -> bool:
-    """Whether this is an item's number in a list: `1. the subject`."""
-    return _ITEM_START.search(before) is not None and _LIST_MARK.match(behind) is not None
+def _value(match: re.Match[str]) -> float | None:
+    """The number from 0 to 10: by its own scale, else by the last one stated up to the end of its sentence."""
+    number, groups, start = float(match["number"].replace(",", ".")), match.groupdict(), match.end("number")
+    if groups["upper"]:
+        if float(groups["upper"]) <= number:
+            return None
+        number = (number + float(groups["upper"])) / 2
+    stop = _SENTENCE_END.search(match.string, start, start + 200)
+    marks = _SCALE_MARK.findall(match.string, max(0, start - 400), stop.start() if stop else start)
+    scale = float(ord(marks[-1]) - _SCALE_ZERO) if marks else 10.0
+    scale = 10.0 if scale < number <= 10 else scale
+    scale = 100.0 if groups.get("percent") else float(groups.get("scale") or scale)
+    return round(10 * number / scale, 4) if 0 < scale and number <= scale else None

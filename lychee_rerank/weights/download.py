@@ -1,24 +1,25 @@
-"""Fetching a checkpoint from a hub into its cache, where `checkpoints` finds it. Nothing here runs by itself."""
+"""Fetch a checkpoint from a hub into that hub's cache, where `locate` finds it. Nothing runs by itself."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from threading import Event, Thread
 from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from lychee_rerank.devices.memory import format_bytes
 from lychee_rerank.errors import DownloadError, DownloadStoppedError, LycheeError
-from lychee_rerank.weights.hub import Hub, RemoteSnapshot, fetch_listing
+from lychee_rerank.weights.cache import Hub
+from lychee_rerank.weights.hub import RemoteSnapshot, fetch_listing
 from lychee_rerank.weights.locate import DEFAULT_MODEL, Checkpoint
 from lychee_rerank.weights.transfer import Progress, Transfer
 from lychee_rerank.weights.validate import validate_checkpoint
 
-__all__ = ["Download", "Progress", "DownloadStatus", "Hub", "download"]
+__all__ = ["Download", "DownloadStatus", "Hub", "Progress", "download"]
 
 logger = logging.getLogger(__name__)
 
@@ -28,66 +29,56 @@ DownloadState = Literal["asking", "fetching", "checking", "done", "stopped", "fa
 def download(
     repo: str = DEFAULT_MODEL,
     *,
-    source: Hub = "huggingface",
+    hub: Hub = "huggingface",
     endpoint: str | None = None,
     report: Callable[[Progress], None] = lambda progress: None,  # noqa: ARG005
     stop: Event | None = None,
 ) -> Checkpoint:
-    """Fetch the files of `repo` that are needed, check them, and let `find_checkpoint` find them.
+    """Fetch the files of `repo` that are needed and verify them; `find_checkpoint` finds them afterwards.
 
-    What is on this machine already is checked and not fetched again; after a failure or a stop, the next call goes
-    on where this one ended. `endpoint` is the address of a mirror. `report` is called in this thread, several times a
-    second. Raises InputError where the name or the address cannot be one, DownloadStoppedError soon after `stop` is
-    set, DownloadError for anything else that went wrong.
+    Files already on this machine are verified, not fetched again; after a failure or a stop, the next call continues.
+    endpoint: the address of a mirror. report: called in this thread, several times a second.
+    Raises InputError for a name or an address that cannot be one, DownloadStoppedError soon after `stop` is set, and
+    DownloadError for anything else that goes wrong.
     """
-    listing = fetch_listing(repo, source, endpoint)
+    snapshot = fetch_listing(repo, hub, endpoint)
+    folder, download_folder = snapshot.cache.folder, snapshot.cache.download_folder
     try:
-        with _alone(listing):
-            transfer = Transfer(listing)
-            _check_space(listing, transfer.missing)
+        download_folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(download_folder / ".lychee-download.lock", timeout=0):  # two would write to the same files
+            transfer = Transfer(snapshot)
+            _check_disk_space(snapshot, transfer.missing_bytes)
             transfer.run(report, stop or Event())
-            listing.publish()
+            snapshot.cache.commit(snapshot.files)
+    except Timeout as error:
+        raise DownloadError(f'Another download of "{repo}" is running; wait for it or stop it.') from error
     except OSError as error:
-        where = error.filename or listing.store
-        raise DownloadError(f"{where} cannot be written: {error.strerror or error}.", folder=listing.folder) from error
-    if problems := tuple(validate_checkpoint(listing.folder)):
+        path = error.filename or download_folder
+        raise DownloadError(f"{path} cannot be written: {error.strerror or error}.", folder=folder) from error
+    if problems := tuple(validate_checkpoint(folder)):
         raise DownloadError(
-            f'"{repo}" was fetched whole from {listing.host}, but cannot be used: {"; ".join(problems)}.',
-            folder=listing.folder,
+            f'"{repo}" was fetched whole from {snapshot.host}, but cannot be used: {"; ".join(problems)}.',
+            folder=folder,
             problems=problems,
         )
-    return Checkpoint(listing.folder, repo, source)
+    return Checkpoint(folder, repo, hub)
 
 
-@contextmanager
-def _alone(listing: RemoteSnapshot) -> Iterator[None]:
-    """Two downloads writing to the same files would spoil them."""
-    listing.store.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(listing.store / ".lychee-download.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise DownloadError(f'Another download of "{listing.repo}" is running; wait for it or stop it.') from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _check_space(listing: RemoteSnapshot, missing: int) -> None:
-    free = shutil.disk_usage(listing.store).free
-    if missing > free:
-        variable = "HF_HOME" if listing.source == "huggingface" else "MODELSCOPE_CACHE"
+def _check_disk_space(snapshot: RemoteSnapshot, missing_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(snapshot.cache.download_folder).free
+    if missing_bytes > free_bytes:
+        variable = "HF_HOME" if snapshot.hub == "huggingface" else "MODELSCOPE_CACHE"
         raise DownloadError(
-            f"The download needs {missing / 1e9:.1f} GB more, and {free / 1e9:.1f} GB are free in {listing.store}: "
-            f"make room, or name a folder on a larger disk in the environment variable {variable}.",
-            folder=listing.folder,
+            f"The download needs {format_bytes(missing_bytes)} more, and {format_bytes(free_bytes)} are free in "
+            f"{snapshot.cache.download_folder}: make room, or name a folder on a larger disk in the environment "
+            f"variable {variable}.",
+            folder=snapshot.cache.folder,
         )
 
 
 @dataclass(frozen=True)
 class DownloadStatus:
-    """A download at one moment. `progress` is there once the hub has answered, `checkpoint` when it is done."""
+    """A download at one moment. `progress` is set once the hub has answered, `checkpoint` when it is done."""
 
     state: DownloadState
     progress: Progress | None = None
@@ -100,13 +91,12 @@ class DownloadStatus:
 
 
 class Download:
-    """A download in a worker thread, running from the moment it is made. Arguments as for `download`."""
+    """A download in a worker thread, which starts at once. Arguments as for `download`."""
 
-    def __init__(self, repo: str = DEFAULT_MODEL, *, source: Hub = "huggingface", endpoint: str | None = None) -> None:
-        self.repo, self.source, self.endpoint = repo, source, endpoint
+    def __init__(self, repo: str = DEFAULT_MODEL, *, hub: Hub = "huggingface", endpoint: str | None = None) -> None:
         self._stop = Event()
-        self._now = DownloadStatus("asking")
-        self._thread = Thread(target=self._run, name="download", daemon=True)
+        self._status = DownloadStatus("asking")
+        self._thread = Thread(target=self._run, args=(repo, hub, endpoint), name="download", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
@@ -118,27 +108,22 @@ class Download:
         self._thread.join(seconds)
 
     def status(self) -> DownloadStatus:
-        return self._now
+        return self._status
 
-    def _run(self) -> None:
+    def _run(self, repo: str, hub: Hub, endpoint: str | None) -> None:
         try:
-            found = download(
-                self.repo, source=self.source, endpoint=self.endpoint, report=self._report, stop=self._stop
-            )
-            self._end("done", checkpoint=found)
+            checkpoint = download(repo, hub=hub, endpoint=endpoint, report=self._report, stop=self._stop)
+            self._status = replace(self._status, state="done", checkpoint=checkpoint)
         except DownloadStoppedError:
-            self._end("stopped")
+            self._status = replace(self._status, state="stopped")
         except LycheeError as error:
-            self._end("failed", error=error)
-        except Exception as error:  # a worker thread has nobody above it: what nobody foresaw must reach the page too
+            self._status = replace(self._status, state="failed", error=error)
+        except Exception as error:  # nothing above a worker thread would report it
             logger.exception("The download broke off.")
-            self._end("failed", error=DownloadError(f"The download broke off: {error}"))
+            self._status = replace(
+                self._status, state="failed", error=DownloadError(f"The download broke off: {error}")
+            )
 
     def _report(self, progress: Progress) -> None:
-        state: DownloadState = "fetching" if progress.done_bytes < progress.total_bytes else "checking"
-        self._now = DownloadStatus(state, progress)
-
-    def _end(
-        self, state: DownloadState, checkpoint: Checkpoint | None = None, error: LycheeError | None = None
-    ) -> None:
-        self._now = DownloadStatus(state, self._now.progress, checkpoint, error)
+        complete = progress.done_bytes == progress.total_bytes
+        self._status = DownloadStatus("checking" if complete else "fetching", progress)

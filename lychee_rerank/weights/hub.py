@@ -1,25 +1,19 @@
-"""What a hub says of a model, and where its cache keeps it: Hugging Face, a mirror of it, or ModelScope.
-
-Both caches are laid out as the hubs' own libraries do it, so that they and `checkpoints` find what is fetched.
-"""
+"""What a hub lists of a model: Hugging Face, a mirror of it, or ModelScope."""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from lychee_rerank.errors import DownloadError, InputError
+from lychee_rerank.weights.cache import CacheEntry, Hub, RemoteFile, huggingface_entry, modelscope_entry
 
-Hub = Literal["huggingface", "modelscope"]
-
-NEEDED = (
+_NEEDED = (
     "config.json",
     "*processor_config.json",
     "chat_template.*",
@@ -31,216 +25,54 @@ NEEDED = (
     "*.safetensors",
     "*.safetensors.index.json",
 )
-_MODELSCOPE = "https://www.modelscope.cn"
-_SECONDS_FOR_A_LISTING = 20
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """One file as its hub describes it: `size` in bytes, `checksum` the SHA-256 in 64 digits or git's SHA-1 in 40.
-
-    ModelScope need not give a checksum; it is empty then.
-    """
-
-    name: str
-    size: int
-    checksum: str
-    url: str
+_LISTING_TIMEOUT_S = 20
 
 
 @dataclass(frozen=True)
 class RemoteSnapshot:
-    """The files of a model that are needed, and their places on this machine.
-
-    `folder` is where the checkpoint will be. The Hugging Face cache keeps contents by checksum in `blobs` and lets
-    `ref` name the folder that is current; ModelScope's has neither.
-    """
+    """The files of a model that are needed, as the hub lists them, and where they belong on this machine."""
 
     repo: str
-    source: Hub
+    hub: Hub
     host: str
     files: tuple[RemoteFile, ...]
-    folder: Path
-    blobs: Path | None = None
-    ref: Path | None = None
+    cache: CacheEntry
     headers: dict[str, str] = field(default_factory=dict, repr=False)  # may hold the person's token
 
-    @property
-    def store(self) -> Path:
-        """The folder that bytes are written to."""
-        return self.blobs or self.folder
 
-    def kept(self, file: RemoteFile) -> Path:
-        """Where the bytes of a file lie when they are whole."""
-        return self.blobs / file.checksum if self.blobs else self.folder / file.name
+def fetch_listing(repo: str, hub: Hub = "huggingface", endpoint: str | None = None) -> RemoteSnapshot:
+    """The files of `repo`, by one request. endpoint: the address of a mirror.
 
-    def part(self, file: RemoteFile) -> Path:
-        """Where they lie until then; named by content, so that a file that changed is never continued."""
-        return self.store / f"{file.checksum or file.name}.incomplete"
-
-    def present(self, file: RemoteFile) -> Path | None:
-        """Where a file lies already, by its name or by its content."""
-        return next((place for place in (self.folder / file.name, self.kept(file)) if place.is_file()), None)
-
-    def publish(self) -> None:
-        """Let the fetched files be found. The last step: until then a folder fetched before stays the current one."""
-        if self.blobs is None or self.ref is None:
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for file in self.files:
-            if not (self.folder / file.name).exists():
-                _link(self.kept(file), self.folder / file.name)
-        self.ref.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.ref.with_name(f"{self.ref.name}.lychee")
-        fresh.write_text(self.folder.name, encoding="utf-8")
-        fresh.replace(self.ref)
-
-
-def fetch_listing(repo: str, source: Hub = "huggingface", endpoint: str | None = None) -> RemoteSnapshot:
-    """What the hub has of a model, by one request. `endpoint` is the address of a mirror.
-
-    Raises InputError where the name or the address cannot be one, DownloadError where the hub does not answer well.
+    Raises InputError for a name or an address that cannot be one, DownloadError where the hub does not list the model.
     """
+    import httpx2
     from huggingface_hub import constants
 
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo, re.ASCII):
-        raise InputError(_no_name(repo))
-    if source == "modelscope":
-        asked, usual = _ask_modelscope, os.environ.get("MODELSCOPE_ENDPOINT") or _MODELSCOPE
-    else:
-        asked, usual = _ask_huggingface, constants.ENDPOINT
-    address = (endpoint or usual).rstrip("/")
-    if not _is_address(address):
+        raise InputError(_invalid_name(repo))
+    modelscope = os.environ.get("MODELSCOPE_ENDPOINT") or "https://www.modelscope.cn"
+    address = (endpoint or (modelscope if hub == "modelscope" else constants.ENDPOINT)).rstrip("/")
+    if not is_http_url(address):
         raise InputError(f'"{address}" is not the address of a hub; it starts with https://.')
-    listing = asked(repo, address)
-    if not any(file.name.endswith(".safetensors") for file in listing.files):
-        raise DownloadError(f'"{repo}" at {listing.host} holds no safetensors weights, the only kind that is loaded.')
-    return listing
-
-
-def http_error_message(source: Hub, host: str, what: str, status: int, code: str = "") -> str:
-    """One sentence for an HTTP status that is not a success. `code` is the hub's own word for it."""
-    if status == HTTPStatus.FORBIDDEN or code == "GatedRepo":
-        need = f"gives {what} only to people who accepted its terms: accept them on its page there"
-    elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND):
-        need = f"has no {what}, or it is private: check the name"
-    else:
-        return f"{host} answered {status} when asked for {what}: try again later, or fetch from a mirror or elsewhere."
-    login = ", log in (`uv run hf auth login`)" if source == "huggingface" else ""
-    return f"{host} {need}{login} and try again."
-
-
-def unreachable(host: str, error: Exception) -> str:
-    """One sentence for a connection that could not be made."""
-    reason = str(error) or type(error).__name__
-    return (
-        f"{host} cannot be reached ({reason}): check the connection, or fetch from a mirror (HF_ENDPOINT) "
-        "or from ModelScope."
-    )
-
-
-def _ask_huggingface(repo: str, address: str) -> RemoteSnapshot:
-    import httpx2
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented all the same
-
     host = urlsplit(address).netloc
-    token = None if address == constants.ENDPOINT else False  # never to a mirror that is only tried out
     try:
-        model = HfApi(address, token=token).model_info(
-            repo, revision="main", files_metadata=True, timeout=_SECONDS_FOR_A_LISTING
-        )
-    except HFValidationError as error:
-        raise InputError(_no_name(repo)) from error
-    except OfflineModeIsEnabled as error:
-        raise DownloadError("HF_HUB_OFFLINE is set, so nothing is fetched: unset it and try again.") from error
-    except HfHubHTTPError as error:
-        code = error.response.headers.get("X-Error-Code", "")
+        snapshot = (_list_modelscope if hub == "modelscope" else _list_huggingface)(repo, address, host)
+    except httpx2.RequestError as error:
         raise DownloadError(
-            http_error_message("huggingface", host, f'"{repo}"', error.response.status_code, code)
+            f"{host} cannot be reached ({str(error) or type(error).__name__}): check the connection, or fetch from a "
+            "mirror (HF_ENDPOINT) or from ModelScope."
         ) from error
-    except httpx2.RequestError as error:
-        raise DownloadError(unreachable(host, error)) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DownloadError(_nonsense(repo, host)) from error
-    commit = _digits(model.sha, repo, host)
-    files = [
-        (each.rfilename, each.size, each.lfs.sha256 if each.lfs else each.blob_id) for each in model.siblings or ()
-    ]
-    kept = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
-    return RemoteSnapshot(
-        repo=repo,
-        source="huggingface",
-        host=host,
-        files=tuple(
-            _described(each, f"{address}/{repo}/resolve/{commit}/{each[0]}", repo, host)
-            for each in files
-            if _needed(each[0])
-        ),
-        folder=kept / "snapshots" / commit,
-        blobs=kept / "blobs",
-        ref=kept / "refs" / "main",
-        headers=build_hf_headers(token=token),
-    )
+        raise DownloadError(
+            f'{host} does not say what the files of "{repo}" are, as a hub does: try another address.'
+        ) from error
+    if not any(file.name.endswith(".safetensors") for file in snapshot.files):
+        raise DownloadError(f'"{repo}" at {host} holds no safetensors weights, the only kind that is loaded.')
+    return snapshot
 
 
-def _ask_modelscope(repo: str, address: str) -> RemoteSnapshot:
-    import httpx2
-
-    host = urlsplit(address).netloc
-    base = f"{address}/api/v1/models/{repo}/repo"
-    query = {"Revision": "master", "Recursive": "True"}
-    try:
-        answer = httpx2.get(f"{base}/files", params=query, timeout=_SECONDS_FOR_A_LISTING, follow_redirects=True)
-        if answer.is_error:
-            raise DownloadError(http_error_message("modelscope", host, f'"{repo}"', answer.status_code))
-        entries = [each for each in answer.json()["Data"]["Files"] if each["Type"] == "blob"]
-        files = [(each["Path"], each["Size"], each.get("Sha256") or "") for each in entries]
-    except httpx2.RequestError as error:
-        raise DownloadError(unreachable(host, error)) from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DownloadError(_nonsense(repo, host)) from error
-    owner, name = repo.split("/")
-    return RemoteSnapshot(
-        repo=repo,
-        source="modelscope",
-        host=host,
-        files=tuple(
-            _described(each, f"{base}?Revision=master&FilePath={quote(each[0])}", repo, host)
-            for each in files
-            if _needed(each[0])
-        ),
-        folder=_modelscope_cache() / owner / name.replace(".", "___"),
-    )
-
-
-def _modelscope_cache() -> Path:
-    root = os.environ.get("MODELSCOPE_CACHE") or Path.home() / ".cache" / "modelscope" / "hub"
-    return Path(root) / "models"
-
-
-def _needed(name: Any) -> bool:
-    """Also keeps names out that would leave the folder."""
-    plain = isinstance(name, str) and re.fullmatch(r"[\w.-]+", name, re.ASCII)
-    return bool(plain) and any(fnmatchcase(name, pattern) for pattern in NEEDED)
-
-
-def _described(said: tuple[Any, Any, Any], url: str, repo: str, host: str) -> RemoteFile:
-    name, size, checksum = said
-    if not isinstance(size, int):
-        raise DownloadError(_nonsense(repo, host))
-    return RemoteFile(name, size, _digits(checksum, repo, host) if checksum != "" else "", url)
-
-
-def _digits(said: Any, repo: str, host: str) -> str:
-    """A checksum or commit, which becomes a name on this disk."""
-    if not isinstance(said, str) or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", said):
-        raise DownloadError(_nonsense(repo, host))
-    return said
-
-
-def _is_address(text: str) -> bool:
+def is_http_url(text: str) -> bool:
+    """Whether `text` is an address such as "https://host" or "http://host:8000/path"."""
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in text
@@ -248,20 +80,83 @@ def _is_address(text: str) -> bool:
         return False
 
 
-def _no_name(repo: str) -> str:
-    return f'"{repo}" cannot be a model on a hub; names are an owner and a name, such as Qwen/Qwen2.5-VL-7B.'
+def http_error_message(hub: Hub, host: str, requested: str, status: int, code: str = "") -> str:
+    """One sentence for an HTTP status that is not a success. code: the hub's own, from the header X-Error-Code."""
+    if status == HTTPStatus.FORBIDDEN or code == "GatedRepo":
+        reason = f"gives {requested} only to people who accepted its terms: accept them on its page there"
+    elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND):
+        reason = f"has no {requested}, or it is private: check the name"
+    else:
+        return f"{host} answered {status} when asked for {requested}: try again later, or fetch from elsewhere."
+    login = ", log in (`uv run hf auth login`)" if hub == "huggingface" else ""
+    return f"{host} {reason}{login} and try again."
 
 
-def _nonsense(repo: str, host: str) -> str:
-    return f'{host} does not say what the files of "{repo}" are, as a hub does: try another address.'
+def _list_huggingface(repo: str, address: str, host: str) -> RemoteSnapshot:
+    """Raises, beside LycheeErrors, httpx2.RequestError and whatever reading a strange listing raises."""
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented all the same
 
-
-def _link(content: Path, name: Path) -> None:
-    """Windows allows symbolic links to few, and some disks know no links at all."""
+    token = None if address == constants.ENDPOINT else False  # the person's token goes to no mirror named just now
     try:
-        name.symlink_to(os.path.relpath(content, name.parent))
-    except OSError:
-        try:
-            name.hardlink_to(content)
-        except OSError:
-            shutil.move(content, name)
+        model = HfApi(address, token=token).model_info(
+            repo, revision="main", files_metadata=True, timeout=_LISTING_TIMEOUT_S
+        )
+    except HFValidationError as error:
+        raise InputError(_invalid_name(repo)) from error
+    except OfflineModeIsEnabled as error:
+        raise DownloadError("HF_HUB_OFFLINE is set, so nothing is fetched: unset it and try again.") from error
+    except HfHubHTTPError as error:
+        status, code = error.response.status_code, error.response.headers.get("X-Error-Code", "")
+        raise DownloadError(http_error_message("huggingface", host, f'"{repo}"', status, code)) from error
+    commit = _hex_digits(model.sha)
+    base = f"{address}/{repo}/resolve/{commit}"
+    files = tuple(
+        _remote_file(name, entry.size, entry.lfs.sha256 if entry.lfs else entry.blob_id, f"{base}/{name}")
+        for entry in model.siblings or ()
+        if _is_needed(name := entry.rfilename)
+    )
+    cache, headers = huggingface_entry(repo, commit), build_hf_headers(token=token)
+    return RemoteSnapshot(repo, "huggingface", host, files, cache, headers)
+
+
+def _list_modelscope(repo: str, address: str, host: str) -> RemoteSnapshot:
+    """Raises as `_list_huggingface`."""
+    import httpx2
+
+    base, query = f"{address}/api/v1/models/{repo}/repo", {"Revision": "master", "Recursive": "True"}
+    response = httpx2.get(f"{base}/files", params=query, timeout=_LISTING_TIMEOUT_S, follow_redirects=True)
+    if response.is_error:
+        raise DownloadError(http_error_message("modelscope", host, f'"{repo}"', response.status_code))
+    base = f"{base}?Revision=master&FilePath="
+    files = tuple(
+        _remote_file(name, entry["Size"], entry.get("Sha256") or "", base + quote(name))
+        for entry in response.json()["Data"]["Files"]
+        if entry["Type"] == "blob" and _is_needed(name := entry["Path"])
+    )
+    return RemoteSnapshot(repo, "modelscope", host, files, modelscope_entry(repo))
+
+
+def _is_needed(name: Any) -> bool:
+    """Also refuses names that would leave the folder."""
+    is_plain = isinstance(name, str) and re.fullmatch(r"[\w.-]+", name, re.ASCII)
+    return bool(is_plain) and any(fnmatchcase(name, pattern) for pattern in _NEEDED)
+
+
+def _remote_file(name: str, size: Any, checksum: Any, url: str) -> RemoteFile:
+    """Raises ValueError for what is no size or checksum."""
+    if not isinstance(size, int):
+        raise ValueError(f"size of {name}")
+    return RemoteFile(name, size, _hex_digits(checksum) if checksum != "" else "", url)
+
+
+def _hex_digits(value: Any) -> str:
+    """A checksum or commit, which becomes a file name on this disk. Raises ValueError for anything else."""
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", value):
+        raise ValueError(str(value))
+    return value
+
+
+def _invalid_name(repo: str) -> str:
+    return f'"{repo}" cannot be a model on a hub; names are an owner and a name, such as Qwen/Qwen2.5-VL-7B.'

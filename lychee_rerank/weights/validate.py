@@ -1,11 +1,12 @@
-"""What is wrong with a checkpoint folder, one sentence for each thing, before anything is loaded; reads only headers of
-weights.
+"""What is wrong with a checkpoint folder, one sentence for each thing, before anything is loaded; of weight files, only
+the headers are read.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -17,9 +18,8 @@ from lychee_rerank.weights.safetensors_header import Shape, check_against_config
 
 INDEX = "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-# Read by the libraries that load the model, if they are there.
+# Read by the libraries that load the model, where present.
 _OPTIONAL = ("tokenizer_config.json", "generation_config.json", "special_tokens_map.json", "added_tokens.json")
-_BOM = b"\xef\xbb\xbf"
 
 
 def validate_checkpoint(folder: Path) -> Iterator[str]:
@@ -35,7 +35,7 @@ def validate_checkpoint(folder: Path) -> Iterator[str]:
         yield from _check_processor(folder, config)
         yield from _check_template(folder)
         for name in _OPTIONAL:
-            if _is_there(folder / name):
+            if os.path.lexists(folder / name):
                 yield from read_json(folder / name)[1]
     except PermissionError as error:
         yield f"{folder} cannot be read ({error.strerror})"
@@ -43,103 +43,114 @@ def validate_checkpoint(folder: Path) -> Iterator[str]:
 
 def read_json(file: Path) -> tuple[dict[str, Any], list[str]]:
     """The object in a file, or else what is wrong with it."""
+    raw = b""
     try:
-        content = _parsed(file.read_bytes())
+        raw = file.read_bytes()
+        content = json.loads(raw.decode("utf-8"))
     except FileNotFoundError:
         return {}, [f"{file.name} is missing"]
     except OSError as error:
         return {}, [f"{file.name} cannot be read ({error.strerror})"]
-    except CheckpointError as error:
-        return {}, [f"{file.name} {error}"]
     except (ValueError, RecursionError):
-        return {}, [f"{file.name} cannot be read as JSON"]
+        return {}, [f"{file.name} {_describe_invalid_json(raw)}"]
     return (content, []) if isinstance(content, dict) else ({}, [f"{file.name} does not hold an object"])
 
 
 def image_processor_config(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """How pictures are cut into patches: in a file of its own, or inside the one that today's transformers writes.
+    """How images are cut into patches, or else what is wrong with the file that says it.
 
-    Whatever stands inside it comes first, as in transformers.
+    As in transformers: the "image_processor" of processor_config.json, which today's version writes, comes before
+    preprocessor_config.json.
     """
-    alone, around = folder / "preprocessor_config.json", folder / "processor_config.json"
-    if not _is_there(around):
-        return read_json(alone)
-    content, problems = read_json(around)
-    inside = content.get("image_processor")
-    if problems or isinstance(inside, dict):
-        return inside or {}, problems
-    return read_json(alone)
+    if os.path.lexists(folder / "processor_config.json"):  # a link to nowhere is a file that is missing
+        content, problems = read_json(folder / "processor_config.json")
+        nested = content.get("image_processor")
+        if problems or isinstance(nested, dict):
+            return nested or {}, problems
+    return read_json(folder / "preprocessor_config.json")
 
 
-def _parsed(content: bytes) -> Any:
-    """Raises CheckpointError with words that follow a file's name, ValueError or RecursionError for what is no JSON."""
-    if content.startswith(_BOM):
-        raise CheckpointError("begins with a byte order mark: save it as UTF-8 without one")
-    if content.startswith(b"version https://git-lfs"):
-        raise CheckpointError("is only a pointer of git-lfs; the file itself was not fetched")
-    return json.loads(content.decode("utf-8"))
+def read_chat_template(folder: Path) -> str | None:
+    """The template in chat_template.jinja, else in chat_template.json, else in tokenizer_config.json.
+
+    Raises CheckpointError, with a phrase for a list of problems, where a file cannot be read or holds no text.
+    """
+    modern = folder / "chat_template.jinja"
+    try:
+        if modern.exists():
+            return modern.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text in UTF-8"
+        raise CheckpointError(f"{modern.name} cannot be read ({reason})") from error
+    for name in ("chat_template.json", "tokenizer_config.json"):
+        content, problems = read_json(folder / name) if (folder / name).exists() else ({}, [])
+        if problems:
+            raise CheckpointError(problems[0])
+        template = content.get("chat_template")
+        if isinstance(template, str):
+            return template
+        if template is not None:
+            raise CheckpointError(f"the chat template in {name} is not text")
+    return None
 
 
-def _is_there(file: Path) -> bool:
-    return file.exists() or file.is_symlink()  # a link that leads nowhere is a file that is missing
+def _describe_invalid_json(raw: bytes) -> str:
+    if raw.startswith(b"\xef\xbb\xbf"):
+        return "begins with a byte order mark: save it as UTF-8 without one"
+    if raw.startswith(b"version https://git-lfs"):
+        return "is only a pointer of git-lfs; the file itself was not fetched"
+    return "cannot be read as JSON"
 
 
 def _check_config(config: Mapping[str, Any]) -> Iterator[str]:
-    named = families.architectures(config)
-    family = families.find_family(named)
+    architectures = families.architectures(config)
+    family = families.find_family(architectures)
     if family is None:
-        known = " or ".join(each.title for each in families.FAMILIES)
-        yield f"config.json describes {named[0] if named else 'nothing':.80}, not a {known}"
+        titles = " or ".join(family.title for family in families.FAMILIES)
+        yield f"config.json describes {architectures[0] if architectures else 'nothing':.80}, not a {titles}"
     elif config.get("model_type", family.model_type) != family.model_type:
         yield f"config.json describes a {family.title}, and also says model_type {config['model_type']!r:.40}"
-    if quantized := config.get("quantization_config"):
-        method = quantized.get("quant_method") if isinstance(quantized, dict) else None
+    if quantization := config.get("quantization_config"):
+        method = quantization.get("quant_method") if isinstance(quantization, dict) else None
         yield f"its weights are quantized ({method or 'in an unknown way'}); only plain ones are loaded"
 
 
 def _check_weights(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
-    shards, problems = _named_shards(folder)
-    held: dict[str, Shape] = {}
+    shards, problems = _expected_shards(folder)
+    shapes: dict[str, Shape] = {}
     for name in sorted(shards):
         try:
-            held |= _shard(folder, name, shards[name])
+            shapes |= _read_shard(folder, name, shards[name])
         except CheckpointError as error:
             problems.append(str(error))
     yield from problems
     if not problems and families.find_family(families.architectures(config)):
-        yield from check_against_config(held, config)
+        yield from check_against_config(shapes, config)
 
 
-def _named_shards(folder: Path) -> tuple[dict[str, set[str]], list[str]]:
-    """The weight files there should be, with the tensors that the index says are in each, and what is wrong."""
-    if _is_there(folder / INDEX):
-        content, problems = read_json(folder / INDEX)
-        shards = _shards(content)
-        return shards, problems or ([] if shards else [f"{INDEX} names no weights"])
-    if _is_there(folder / "model.safetensors"):
-        return {"model.safetensors": set()}, []
-    return {}, [_no_weights(folder)]
+def _expected_shards(folder: Path) -> tuple[dict[str, set[str]], list[str]]:
+    """The weight files there should be, each with the tensors that the index lists for it, and what is wrong."""
+    if not os.path.lexists(folder / INDEX):
+        single = "model.safetensors"
+        return ({single: set()}, []) if os.path.lexists(folder / single) else ({}, [_explain_no_weights(folder)])
+    index, problems = read_json(folder / INDEX)
+    weight_map = index.get("weight_map")
+    shards: dict[str, set[str]] = defaultdict(set)
+    for tensor, shard in weight_map.items() if isinstance(weight_map, dict) else ():
+        shards[str(shard)].add(tensor)
+    return shards, problems or ([] if shards else [f"{INDEX} names no weights"])
 
 
-def _shards(index: Mapping[str, Any]) -> dict[str, set[str]]:
-    """The names of the tensors that should be in each file."""
-    shards: dict[str, set[str]] = {}
-    named = index.get("weight_map")
-    for tensor, shard in named.items() if isinstance(named, dict) else ():
-        shards.setdefault(str(shard), set()).add(tensor)
-    return shards
-
-
-def _shard(folder: Path, name: str, expected: Collection[str]) -> dict[str, Shape]:
+def _read_shard(folder: Path, name: str, expected: Collection[str]) -> dict[str, Shape]:
     if Path(name).name != name or "\\" in name or not name.endswith(".safetensors"):
         raise CheckpointError(f'{INDEX} names "{name:.80}", which is no safetensors file of this folder')
     shapes = read_tensor_shapes(folder / name)
-    if absent := set(expected) - set(shapes):
-        raise CheckpointError(f"{name} does not hold {min(absent)}")
+    if missing := set(expected) - set(shapes):
+        raise CheckpointError(f"{name} does not hold {min(missing)}")
     return shapes
 
 
-def _no_weights(folder: Path) -> str:
+def _explain_no_weights(folder: Path) -> str:
     if any(any(folder.glob(pattern)) for pattern in _PICKLES):
         return "its weights are not safetensors, the only kind that is loaded"
     if (folder / "adapter_config.json").exists():
@@ -152,40 +163,29 @@ def _no_weights(folder: Path) -> str:
 
 
 def _check_tokenizer(folder: Path) -> Iterator[str]:
-    whole, vocabulary = folder / "tokenizer.json", folder / "vocab.json"
-    if not (whole.exists() or vocabulary.exists()):
+    file = next((folder / name for name in ("tokenizer.json", "vocab.json") if (folder / name).exists()), None)
+    if file is None:
         yield "the tokenizer is missing (tokenizer.json)"
-    elif whole.exists():
-        yield from _tokenizer_problems(whole, _signature(whole))
-    elif not (folder / "merges.txt").exists():
+    elif file.name == "vocab.json" and not (folder / "merges.txt").exists():
         yield "merges.txt is missing"
     else:
-        content, problems = read_json(vocabulary)
-        yield from problems or _check_words(content)
+        stat = file.stat()
+        yield from _vocabulary_problems(file, (stat.st_size, stat.st_mtime_ns))
 
 
 @lru_cache(maxsize=16)
-def _tokenizer_problems(file: Path, _signature: tuple[int, int]) -> tuple[str, ...]:
-    """Kept as long as the file stays what it is: it has megabytes, and the page looks at every turn."""
+def _vocabulary_problems(file: Path, _stamp: tuple[int, int]) -> tuple[str, ...]:
+    """Cached by size and time of change: the file has megabytes, and the page validates at every run of its script."""
     content, problems = read_json(file)
     model = content.get("model")
-    words = model.get("vocab") if isinstance(model, dict) else None
-    if problems:
-        return tuple(problems)
-    return tuple(_check_words(words)) if isinstance(words, dict) else (f"{file.name} holds no vocabulary",)
-
-
-def _signature(file: Path) -> tuple[int, int]:
-    found = os.stat(file)
-    return found.st_size, found.st_mtime_ns
-
-
-def _check_words(vocabulary: Mapping[str, Any]) -> Iterator[str]:
-    """Byte-level vocabularies hold English words as they are."""
-    for word in ("yes", "no"):
+    nested = model.get("vocab") if isinstance(model, dict) else None
+    vocabulary = content if file.name == "vocab.json" else nested
+    if problems or not isinstance(vocabulary, dict):
+        return tuple(problems or [f"{file.name} holds no vocabulary"])
+    for word in ("yes", "no"):  # byte-level vocabularies hold English words as they are
         if word not in vocabulary:
-            yield f'its vocabulary does not hold "{word}" as one piece, so it cannot judge yes or no'
-            return
+            return (f'its vocabulary does not hold "{word}" as one piece, so it cannot judge yes or no',)
+    return ()
 
 
 def _check_processor(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
@@ -207,32 +207,11 @@ def _check_processor(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
 
 def _check_template(folder: Path) -> Iterator[str]:
     try:
-        template = _template(folder)
+        template = read_chat_template(folder)
     except CheckpointError as error:
         yield str(error)
         return
     if template is None:
         yield "the chat template is missing (chat_template.json or chat_template.jinja)"
-    elif not isinstance(template, str) or "<|image_pad|>" not in template:
+    elif "<|image_pad|>" not in template:
         yield "the chat template has no place for a picture (<|image_pad|>)"
-
-
-def _template(folder: Path) -> object:
-    """The chat template, from where `loading` takes it."""
-    modern = folder / "chat_template.jinja"
-    if modern.exists():
-        try:
-            return modern.read_text(encoding="utf-8")
-        except OSError as error:
-            raise CheckpointError(f"{modern.name} cannot be read ({error.strerror})") from error
-        except ValueError as error:
-            raise CheckpointError(f"{modern.name} is not text in UTF-8") from error
-    for name in ("chat_template.json", "tokenizer_config.json"):
-        if (folder / name).exists():
-            content, problems = read_json(folder / name)
-            if problems:
-                raise CheckpointError(problems[0])
-            if "chat_template" in content:
-                found: object = content["chat_template"]
-                return found
-    return None

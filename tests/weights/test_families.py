@@ -1,4 +1,4 @@
-"""Every family of checkpoints gives the scores and texts of plain transformers, and is recognised by its config."""
+"""Every family of checkpoints gives the scores and texts of plain transformers, and is recognized by its config."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import pytest
 import torch
 import transformers
 
-from lychee_rerank.images.load import Fit, load_image
+from lychee_rerank.images.load import load_image
+from lychee_rerank.images.resize import Fit
 from lychee_rerank.model.loading import part_sizes
 from lychee_rerank.reranker import Reranker
 from lychee_rerank.weights.families import FAMILIES, find_family
-from lychee_rerank.weights.validate import validate_checkpoint as check
+from lychee_rerank.weights.validate import validate_checkpoint
 from support.images import encoded, patchwork
 from support.published_protocol import PublishedProtocol
 from support.small_checkpoints import write_checkpoint, write_published, write_published_qwen3, write_qwen3
@@ -44,58 +45,56 @@ def protocol(folder: Path) -> PublishedProtocol:
 
 
 @pytest.fixture(scope="module")
-def pictures() -> list[bytes]:
+def images() -> list[bytes]:
     return [encoded(patchwork(seed, 480 + 40 * seed)) for seed in range(3)]
 
 
-def probabilities(reranker: Reranker, query: str, pictures: list[bytes]) -> list[float | None]:
-    reranker.options = replace(reranker.options, method="yes_no")
-    return [result.probability for result in reranker.stream(query, pictures)]
+def probabilities(reranker: Reranker, query: str, images: list[bytes], fit: Fit = "crop") -> list[float | None]:
+    options = replace(reranker.options, fit=fit)
+    return [result.probability for result in reranker.stream(query, images, options=options)]
 
 
 @pytest.mark.parametrize("fit", ["crop", "whole"])
 def test_yes_no_equals_plain_transformers_over_many_queries(
-    reranker: Reranker, protocol: PublishedProtocol, pictures: list[bytes], fit: Fit
+    reranker: Reranker, protocol: PublishedProtocol, images: list[bytes], fit: Fit
 ) -> None:
-    reranker.options = replace(reranker.options, fit=fit)
-    shown = [load_image(picture, fit=fit).image for picture in pictures]
+    prepared = [load_image(content, fit=fit).image for content in images]
     for query in QUERIES:
-        expected = [protocol.probability(query, image) for image in shown]
-        assert probabilities(reranker, query, pictures) == pytest.approx(expected, abs=1e-4)
-        assert len({round(score, 3) for score in expected}) == len(pictures)
-    reranker.options = replace(reranker.options, fit="crop")
+        expected = [protocol.probability(query, image) for image in prepared]
+        assert probabilities(reranker, query, images, fit) == pytest.approx(expected, abs=1e-4)
+        assert len({round(score, 3) for score in expected}) == len(images)
 
 
-def test_written_answers_equal_those_of_plain_transformers(
-    reranker: Reranker, protocol: PublishedProtocol, pictures: list[bytes]
+def test_generated_answers_equal_those_of_plain_transformers(
+    reranker: Reranker, protocol: PublishedProtocol, images: list[bytes]
 ) -> None:
-    reranker.options = replace(reranker.options, method="generate")
-    result = next(reranker.stream(QUERIES[0], pictures))
-    told = reranker.explain(QUERIES[0], result, pictures[0])
-    assert told.answer == protocol.text(QUERIES[0], load_image(pictures[0]).image, 160)
+    options = replace(reranker.options, method="generate")
+    result = next(reranker.stream(QUERIES[0], images, options=options))
+    explained = reranker.explain(QUERIES[0], result, images[0], options=options)
+    assert explained.answer == protocol.text(QUERIES[0], load_image(images[0]).image, 160)
 
 
-def test_auto_finds_a_method_for_a_model_of_any_family(folder: Path, pictures: list[bytes]) -> None:
+def test_auto_chooses_a_method_for_a_model_of_any_family(folder: Path, images: list[bytes]) -> None:
     reranker = Reranker.from_pretrained(str(folder), dtype="float32", device_map="cpu")
     assert reranker.method in ("yes_no", "generate")  # random weights write a digit now and then
-    assert all(result.problem is None for result in reranker.stream("猫", pictures))
+    assert all(result.problem is None for result in reranker.stream("猫", images))
 
 
-def test_blocks_run_from_disk_give_the_same_scores(folder: Path, reranker: Reranker, pictures: list[bytes]) -> None:
+def test_blocks_run_from_disk_give_the_same_scores(folder: Path, reranker: Reranker, images: list[bytes]) -> None:
     parts = part_sizes(folder, torch.float32)
     device_map: dict[str, object] = {part: "disk" if part.endswith("layers.1") else "cpu" for part in parts}
-    spread = Reranker.from_pretrained(str(folder), method="yes_no", dtype="float32", device_map=device_map)
-    expected = probabilities(reranker, "猫", pictures)
-    assert probabilities(spread, "猫", pictures) == pytest.approx(expected, abs=1e-4)
+    dispatched = Reranker.from_pretrained(str(folder), method="yes_no", dtype="float32", device_map=device_map)
+    expected = probabilities(reranker, "猫", images)
+    assert probabilities(dispatched, "猫", images) == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_sizes_of_the_parts_add_up_to_the_weights(folder: Path, reranker: Reranker) -> None:
-    weights = sum(weight.nbytes for weight in reranker._model.model.parameters())  # type: ignore[attr-defined]
+    weights = sum(weight.nbytes for weight in reranker._backend.model.parameters())  # type: ignore[attr-defined]
     assert sum(part_sizes(folder, torch.float32).values()) == weights
 
 
-def test_a_whole_folder_of_any_family_has_no_problems(folder: Path) -> None:
-    assert list(check(folder)) == []
+def test_a_complete_folder_of_any_family_has_no_problems(folder: Path) -> None:
+    assert list(validate_checkpoint(folder)) == []
 
 
 def test_every_row_names_classes_of_transformers() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from lychee_rerank.errors import CheckpointError
 from lychee_rerank.weights.locate import (
     DEFAULT_MODEL,
     DEMO_FOLDER,
+    Checkpoint,
     find_checkpoint,
     list_checkpoints,
     resolve_checkpoint,
@@ -25,22 +28,22 @@ def folder(published: Path, tmp_path: Path) -> Path:
 
 
 def test_a_whole_folder_has_no_problems(folder: Path) -> None:
-    found = find_checkpoint(str(folder))
-    assert (found.name, found.source, found.is_demo) == ("copy", "argument", False)
-    assert found.size > 0
+    checkpoint = find_checkpoint(str(folder))
+    assert (checkpoint.name, checkpoint.source, checkpoint.is_demo) == ("copy", "argument", False)
+    assert checkpoint.size > 0
 
 
-def test_a_damaged_folder_is_described_where_it_is_only_looked_up(folder: Path) -> None:
+def test_a_damaged_folder_is_described_where_it_is_only_resolved(folder: Path) -> None:
     (folder / FIRST).unlink()
-    found = resolve_checkpoint(str(folder))
-    assert (found.name, found.problems) == ("copy", (f"{FIRST} is missing",))
-    assert found.size > 0
+    checkpoint = resolve_checkpoint(str(folder))
+    assert (checkpoint.name, checkpoint.problems) == ("copy", (f"{FIRST} is missing",))
+    assert checkpoint.size > 0
     with pytest.raises(CheckpointError, match="cannot be used"):
         find_checkpoint(str(folder))
 
 
-@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "folder/" * 2000])
-def test_what_can_be_no_name_is_refused_in_words(name: str) -> None:
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "folder/" * 2000, f"{'a' * 250}/{'b' * 250}"])
+def test_what_can_be_no_name_is_refused(name: str) -> None:
     with pytest.raises(CheckpointError):
         find_checkpoint(name)
 
@@ -50,49 +53,65 @@ def test_a_name_that_is_nowhere_says_what_to_do() -> None:
         find_checkpoint("someone/nothing-at-all")
 
 
-def test_a_published_model_that_is_not_here_is_named_with_the_command_that_fetches_it() -> None:
+def test_a_known_reranker_that_is_not_on_this_machine_is_named_with_the_command_that_fetches_it() -> None:
     with pytest.raises(CheckpointError, match="`uv run lychee-rerank download Qwen/Qwen3-VL-Reranker-2B` fetches it"):
         find_checkpoint("Qwen/Qwen3-VL-Reranker-2B")
 
 
-def in_hub_cache(root: Path, whole: Path) -> Path:
-    kept = root / f"models--{DEFAULT_MODEL.replace('/', '--')}"
-    snapshot = kept / "snapshots" / "abc"
-    shutil.copytree(whole, snapshot)
-    (kept / "refs").mkdir()
-    (kept / "refs" / "main").write_text("abc", encoding="utf-8")
+def put_in_huggingface_cache(root: Path, checkpoint: Path) -> Path:
+    model = root / f"models--{DEFAULT_MODEL.replace('/', '--')}"
+    snapshot = model / "snapshots" / "abc"
+    shutil.copytree(checkpoint, snapshot)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text("abc", encoding="utf-8")
     return snapshot
 
 
-def test_the_search_order_is_environment_then_hub_then_modelscope_then_demo(
-    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def put_in_modelscope_cache(root: Path, checkpoint: Path, revision: str, age: float = 0) -> Path:
+    snapshot = root / "models" / DEFAULT_MODEL.replace("/", "--") / "snapshots" / revision
+    shutil.copytree(checkpoint, snapshot)
+    os.utime(snapshot, (time.time() - age,) * 2)
+    return snapshot
+
+
+def test_the_search_order_is_environment_then_huggingface_then_modelscope_then_demo(
+    published: Path, caches: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub, scope = tmp_path / "hub", tmp_path / "scope"
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
-    monkeypatch.setenv("MODELSCOPE_CACHE", str(scope))
-    monkeypatch.delenv("LYCHEE_MODEL", raising=False)
     assert find_checkpoint().is_demo
-    shutil.copytree(published, scope / "models" / DEFAULT_MODEL)
+    put_in_modelscope_cache(caches / "ms", published, "master")
     assert find_checkpoint().source == "modelscope"
-    snapshot = in_hub_cache(hub, published)
+    snapshot = put_in_huggingface_cache(caches / "hf", published)
     assert (find_checkpoint().source, find_checkpoint().path) == ("huggingface", snapshot)
     assert find_checkpoint(DEFAULT_MODEL).path == snapshot
     monkeypatch.setenv("LYCHEE_MODEL", str(published))
     assert find_checkpoint().source == "environment"
 
 
-def test_auto_passes_over_a_broken_cache_and_lists_it(
-    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "none"))
-    monkeypatch.delenv("LYCHEE_MODEL", raising=False)
-    (in_hub_cache(tmp_path, published) / FIRST).unlink()
+def test_auto_passes_over_a_broken_cache_and_lists_it(published: Path, caches: Path) -> None:
+    (put_in_huggingface_cache(caches / "hf", published) / FIRST).unlink()
     assert find_checkpoint().is_demo
     assert list_checkpoints()[0].problems == (f"{FIRST} is missing",)
 
 
-def test_the_demo_checkpoint_is_whole_and_small() -> None:
+def test_of_several_revisions_the_newest_complete_one_is_taken(published: Path, caches: Path) -> None:
+    put_in_modelscope_cache(caches / "ms", published, "v1", age=200)
+    complete = put_in_modelscope_cache(caches / "ms", published, "v2", age=100)
+    incomplete = put_in_modelscope_cache(caches / "ms", published, "master")
+    (incomplete / FIRST).unlink()
+    assert find_checkpoint() == find_checkpoint(DEFAULT_MODEL) == Checkpoint(complete, DEFAULT_MODEL, "modelscope")
+    shutil.rmtree(complete.parent / "v1")
+    (complete / FIRST).unlink()
+    assert [checkpoint.source for checkpoint in list_checkpoints()] == ["modelscope", "demo"]
+    assert list_checkpoints()[0].problems == (f"{FIRST} is missing",)
+
+
+def test_a_served_model_has_its_address_unchanged_and_no_size(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(published)
+    served = Checkpoint(Path(), "lychee", "server", url="http://host:8000//v1")
+    assert (served.url, served.size, served.is_demo, served.problems) == ("http://host:8000//v1", 0, False, ())
+
+
+def test_the_demo_checkpoint_is_valid_and_small() -> None:
     demo = find_checkpoint("demo")
     assert (demo.problems, demo.path) == ((), DEMO_FOLDER)
     assert demo.size < 20_000_000

@@ -8,8 +8,8 @@ from lychee_rerank import Reranker
 
 def main(query: str, folder: Path) -> None:
     reranker = Reranker.from_pretrained("auto")
-    pictures = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg", ".webp"))
-    for result in reranker.rank(query, pictures):
+    images = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg", ".webp"))
+    for result in reranker.rank(query, images):
         print(result.rank, f"{result.score:.1f}", result.name, result.error or "", sep="\t")
 
 

@@ -1,6 +1,6 @@
-"""Score pictures from anywhere, one at a time, here out of a ZIP: python examples/iterator.py "白色的猫" pictures.zip
+"""Score pictures from any source, such as a ZIP, one at a time: python examples/iterator.py "白色的猫" pictures.zip
 
-`stream` takes the next picture only when it needs it and forgets it afterwards, so the source may be endless.
+`stream` takes pictures only a few ahead and keeps none of them, so the source may be endless.
 """
 
 import sys
@@ -11,15 +11,15 @@ from zipfile import ZipFile
 from lychee_rerank import LoadedImage, Reranker, load_image
 
 
-def pictures_in(archive: ZipFile) -> Iterator[LoadedImage]:
+def read_images(archive: ZipFile) -> Iterator[LoadedImage]:
     for name in archive.namelist():
         yield load_image(archive.read(name), name=name)
 
 
-def main(query: str, archive: Path) -> None:
+def main(query: str, path: Path) -> None:
     reranker = Reranker.from_pretrained("auto")
-    with ZipFile(archive) as opened:
-        for result in reranker.stream(query, pictures_in(opened)):
+    with ZipFile(path) as zip_file:
+        for result in reranker.stream(query, read_images(zip_file)):
             print(f"{result.score:.1f}", result.name, result.error or "", sep="\t", flush=True)
 
 

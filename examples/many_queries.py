@@ -1,6 +1,6 @@
-"""Ask several queries of the same pictures: python examples/many_queries.py my/pictures "a red apple" "白色的猫"
+"""Rank the same pictures for several queries: python examples/many_queries.py my/pictures "a red apple" "白色的猫"
 
-Pictures are opened once, and what the model saw in them is used again from the second query on.
+Pictures are decoded once, and from the second query on the model reuses their image features.
 """
 
 import sys
@@ -11,9 +11,9 @@ from lychee_rerank import Reranker, load_image
 
 def main(folder: Path, queries: list[str]) -> None:
     reranker = Reranker.from_pretrained("auto")
-    pictures = [load_image(path) for path in sorted(folder.glob("*.png"))]
+    images = [load_image(path) for path in sorted(folder.glob("*.png"))]
     for query in queries:
-        best = reranker.rank(query, pictures)[0]
+        best = reranker.rank(query, images)[0]
         print(query, f"{best.score:.1f}", best.name, sep="\t")
 
 

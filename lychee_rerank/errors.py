@@ -1,18 +1,18 @@
-"""Every error this package raises, in one tree, each carrying the facts a caller needs to act on it.
+"""Every error that this package raises, in one tree, each with the facts a caller needs to act on it.
 
 LycheeError
-├── InputError            what was named (files, options, judgements) cannot be used
-├── QueryError            the sentence cannot be used
+├── InputError            files, options or other input cannot be used
+├── QueryError            the query cannot be scored
 ├── CheckpointError       weights are missing, damaged or of an unknown kind
-│   └── DownloadError     fetching weights did not finish
-│       └── DownloadStoppedError   because it was asked to stop
+│   └── DownloadError     a download did not finish
+│       └── DownloadStoppedError   because it was stopped
 ├── ModelError            the model could not be loaded or could not answer
-│   └── OutOfMemoryError  a device ran out of memory, also after giving back what it could
-├── ServerError           a remote scoring server refused, stalled or answered nonsense
-└── JournalError          what was scored before cannot be read or kept
+│   └── OutOfMemoryError  a device ran out of memory even after its caches were released
+├── ServerError           a scoring server refused, stalled or gave an invalid answer
+└── JournalError          kept scores cannot be read or written
 
-A picture that cannot be used raises nothing: it is described by a `PictureProblem`, which travels in the result,
-so that one bad file never ends a run. The page turns codes and facts into Chinese or English; `str()` is English.
+An image that cannot be scored raises nothing: its result holds a `PictureProblem`, so that one bad file never ends a
+run. The page turns codes and facts into Chinese or English; `str()` is English.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pathlib import Path
 
 
 class LycheeError(Exception):
-    """Base of everything raised on purpose; its text is one sentence fit to show to a person."""
+    """Base of all errors of this package; its text is one sentence that can be shown to a user."""
 
 
 class InputError(LycheeError):
-    """What a person named, such as files or a table of judgements, cannot be used as it is."""
+    """What the user named, such as files or a table of judgments, cannot be used."""
 
 
 class QueryError(LycheeError):
@@ -38,7 +38,7 @@ class QueryError(LycheeError):
 
 
 class CheckpointError(LycheeError):
-    """A checkpoint folder cannot be used. `folder` is where, `problems` one sentence for each thing that is wrong."""
+    """The checkpoint in `folder` cannot be used; `problems` holds one sentence for each thing that is wrong."""
 
     def __init__(self, message: str, *, folder: Path | None = None, problems: tuple[str, ...] = ()) -> None:
         super().__init__(message)
@@ -47,19 +47,19 @@ class CheckpointError(LycheeError):
 
 
 class DownloadError(CheckpointError):
-    """Fetching weights did not finish; what was fetched stays and the next attempt goes on from there."""
+    """A download did not finish. What was fetched is kept, and the next attempt continues from there."""
 
 
 class DownloadStoppedError(DownloadError):
-    """It was asked to stop."""
+    """The download was stopped on request."""
 
 
 class ModelError(LycheeError):
-    """The model could not be loaded, or failed while answering."""
+    """The model could not be loaded, or failed on an image."""
 
 
 class OutOfMemoryError(ModelError):
-    """A device ran out of memory even after unused memory was given back. `device` names it."""
+    """`device` ran out of memory even after its caches were released."""
 
     def __init__(self, message: str, *, device: str = "") -> None:
         super().__init__(message)
@@ -67,7 +67,7 @@ class OutOfMemoryError(ModelError):
 
 
 class ServerError(LycheeError):
-    """A remote scoring server refused, stalled or gave an answer that cannot be used."""
+    """The scoring server at `url` refused, stalled or gave an invalid answer; `status` is that of HTTP, if any."""
 
     def __init__(self, message: str, *, url: str = "", status: int | None = None) -> None:
         super().__init__(message)
@@ -76,17 +76,17 @@ class ServerError(LycheeError):
 
 
 class JournalError(LycheeError):
-    """The journal of a ranking cannot be used: another run has it open, or its place cannot be written to."""
+    """The journal of a ranking cannot be used: another run has it open, or its folder cannot be written."""
 
 
 @dataclass(frozen=True)
 class PictureProblem:
-    """Why one picture has no score.
+    """Why an image has no score.
 
     `code` is one of "not_found", "unreadable", "empty", "not_an_image", "truncated", "too_many_bytes",
     "too_many_pixels", "bad_dimensions" (found while opening) or "out_of_memory", "model_failed" (found while scoring).
-    The other fields are the facts behind it, where there are any: width and height in pixels, sizes and the limit in
-    bytes or pixels, and `detail`, the words of the library that gave up.
+    The other fields are facts about it, where there are any: width and height in pixels, size and limit in bytes or
+    pixels, and `detail`, the message of the library that failed.
     """
 
     code: str
@@ -97,12 +97,12 @@ class PictureProblem:
     detail: str = ""
 
     def __str__(self) -> str:
-        return _SENTENCES[self.code].format(
+        return _MESSAGES[self.code].format(
             width=self.width, height=self.height, size=self.size, limit=self.limit, detail=self.detail
         )
 
 
-_SENTENCES = {
+_MESSAGES = {
     "not_found": "There is no such file.",
     "unreadable": "The file cannot be read: {detail}.",
     "empty": "The file is empty (0 bytes).",

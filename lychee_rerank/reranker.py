@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Literal
@@ -15,8 +16,9 @@ from lychee_rerank import results
 from lychee_rerank.devices.device_map import DeviceMapPlan
 from lychee_rerank.devices.memory import CacheReleaser
 from lychee_rerank.errors import ModelError, OutOfMemoryError, PictureProblem
-from lychee_rerank.images.load import Fit, LoadedImage
+from lychee_rerank.images.load import LoadedImage
 from lychee_rerank.images.prefetch import ImagePreprocessor, ImageSource, PreparedImage
+from lychee_rerank.images.resize import Fit
 from lychee_rerank.model.backend import ScoringBackend
 from lychee_rerank.model.quantization import Quantize
 from lychee_rerank.results import ImageScore, ScoringMethod
@@ -27,7 +29,7 @@ from lychee_rerank.weights.locate import Checkpoint, find_checkpoint
 
 logger = logging.getLogger(__name__)
 
-_PROBE_CHARACTERS = 60  # a model without a score by then does not put it first
+_MAX_PROBE_CHARACTERS = 60  # a model that has written no score by then does not put it first
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class ScoringOptions:
 class Reranker:
     """Scores images from 0 to 10 against a query. Safe to share between threads: the model scores one image at a time.
 
-    Every method takes the `options` of its ranking, or else follows the reranker's own.
+    Every method takes the `options` of its ranking; without them it uses the reranker's own.
     """
 
     def __init__(
@@ -91,10 +93,10 @@ class Reranker:
         fit: Fit = "crop",
         normalize: bool = True,
     ) -> Reranker:
-        """Load a checkpoint: "auto" (the best on this machine), "demo", a folder, or a hub id that is already here.
+        """Load a checkpoint: "auto" (the best on this machine), "demo", a folder, or the hub id of a downloaded model.
 
-        method="auto" asks the loaded model for one score right away, which also warms it up: if its answer holds none,
-        it only speaks yes/no, and "yes_no" is used. `quantize` ("8bit" or "4bit") takes less memory and changes scores.
+        method="auto" asks the loaded model for one score, which also warms it up: if the answer holds none, "yes_no"
+        is used. `quantize` ("8bit" or "4bit") takes less memory and changes scores.
         Raises CheckpointError and ModelError.
         """
         from lychee_rerank.model.loading import clear_traceback, load_model
@@ -123,16 +125,15 @@ class Reranker:
         return self.options.instruction
 
     def prompt_text(self, query: str | Query, *, options: ScoringOptions | None = None) -> str:
-        """The whole prompt as the model reads it, the image's place as `<|image_pad|>`."""
+        """The whole prompt as the model reads it, with `<|image_pad|>` for the image."""
         return self._backend.prompt_text((options or self.options).messages(query))
 
     def stream(
         self, query: str | Query, images: Iterable[ImageSource], *, options: ScoringOptions | None = None
-    ) -> Iterator[ImageScore]:
-        """One result an image, in the order given, each as soon as it is scored. Pulls from `images` only a little
-        ahead.
+    ) -> Generator[ImageScore, None, None]:
+        """One result for each image, in the order given, as soon as it is scored. Takes from `images` a few ahead.
 
-        The query is checked at once (QueryError), images never raise: a bad one comes back with `.problem`.
+        An unusable query raises QueryError at once; an unusable image raises nothing, its result has a `.problem`.
         """
         options = options or self.options
         return self._stream(options.messages(query), images, options)
@@ -146,8 +147,9 @@ class Reranker:
     def explain(
         self, query: str | Query, result: ImageScore, image: ImageSource, *, options: ScoringOptions | None = None
     ) -> ImageScore:
-        """The same result with its answer completed; score and rank stay. Nothing to do for yes/no, and nothing
-        changes where the model fails.
+        """The same result with its answer completed; score and rank stay.
+
+        Returns the result unchanged for the yes/no method and where the model fails.
         """
         options = options or self.options
         if result.method != "generate" or result.finished or result.problem is not None:
@@ -165,7 +167,7 @@ class Reranker:
         return replace(result, answer=output.answer, token_ids=output.token_ids, finished=True)
 
     def encode_image(self, image: ImageSource, *, options: ScoringOptions | None = None) -> None:
-        """Compute an image's features ahead of any query, so that its score comes sooner. A bad image is skipped."""
+        """Compute and cache an image's features ahead of any query. An unusable image is skipped."""
         prepared = self._preprocessor.prepare(image, (options or self.options).fit)
         if prepared.problem is None and not self._backend.has_image_features(prepared.key):
             with self._backend_lock:
@@ -178,8 +180,8 @@ class Reranker:
 
     def _stream(
         self, messages: Messages, images: Iterable[ImageSource], options: ScoringOptions
-    ) -> Iterator[ImageScore]:
-        with self._preprocessor.prefetch(images, options.fit) as prepared:
+    ) -> Generator[ImageScore, None, None]:
+        with closing(self._preprocessor.prefetch(images, options.fit)) as prepared:
             for index, image in enumerate(prepared):
                 yield self._score_image(messages, options.method, index, image)
 
@@ -193,7 +195,7 @@ class Reranker:
         return replace(result, seconds=time.perf_counter() - start)
 
     def _score_with_oom_retry(self, result: ImageScore, messages: Messages, image: PreparedImage) -> ImageScore:
-        """The scored result; after running out of memory once more with caches released. No failure ends the run."""
+        """Score an image, a second time with caches released if memory runs out. A failure becomes a problem."""
         for retry in (True, False):
             try:
                 return self._score_once(result, messages, image)
@@ -206,7 +208,7 @@ class Reranker:
         return replace(result, problem=PictureProblem("out_of_memory"))
 
     def _release_memory(self, release: Callable[[], None]) -> None:
-        """A GPU that was lost refuses this too; the next question to the model reports it."""
+        """Only logs a failure: a lost GPU fails here too, and the next forward pass reports it."""
         try:
             release()
         except RuntimeError as error:
@@ -233,7 +235,7 @@ def can_generate_score(backend: ScoringBackend) -> bool:
     output = backend.generate(
         generate_messages(normalize_query("a red circle")),
         LoadedImage("probe", _probe_image(), (384, 384)),
-        stop=lambda answer: score_is_complete(answer) or len(answer) > _PROBE_CHARACTERS,
+        stop=lambda answer: score_is_complete(answer) or len(answer) > _MAX_PROBE_CHARACTERS,
     )
     return parse_score(output.answer).tier != "default"
 
@@ -243,7 +245,7 @@ def _never(_answer: str) -> bool:
 
 
 def _probe_image() -> Image.Image:
-    """A red disc on white: a plain first image for a freshly loaded model."""
+    """A red disc on white."""
     image = Image.new("RGB", (384, 384), "white")
     ImageDraw.Draw(image).ellipse((72, 72, 312, 312), fill="red")
     return image

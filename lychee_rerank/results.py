@@ -1,4 +1,4 @@
-"""ImageScore: the outcome of one picture, read by everything after the engine (ranking, page, export)."""
+"""ImageScore: the result of scoring one image, and the order of a ranking."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ ScoringMethod = Literal["generate", "yes_no"]
 
 @dataclass(frozen=True)
 class ImageScore:
-    """What is known of one picture after it was scored: a score or a problem, never a guess.
+    """The result of scoring one image: a score or a problem.
 
-    `index` is the place in the input (from 0), `rank` the place in the ranking (from 1; None while not ranked yet),
-    `score` 0.0 to 10.0, `answer` the model's raw text, `parsed` where the score was found in it (method "generate"),
-    `probability` the chance of "yes" (method "yes_no"), `seconds` the time this picture took, `notes` codes of what was
-    done to the picture while opening it. `token_ids` and `finished` let `Reranker.explain` carry the answer on
-    exactly where it stopped.
+    `index` is the position in the input (from 0), `rank` that in the ranking (from 1; None before ranking), `score` is
+    0.0 to 10.0 (0.0 with a problem), `answer` the model's raw text, `parsed` the score found in it (method "generate"),
+    `probability` that of "yes" (method "yes_no"), `seconds` the time this image took, `notes` are codes of what was
+    done to the image while opening it. `token_ids` and `finished` let `Reranker.explain` continue the answer.
     """
 
     index: int
@@ -44,6 +43,6 @@ class ImageScore:
 
 
 def rank(results: Iterable[ImageScore]) -> list[ImageScore]:
-    """Best first, each with its rank. Ties keep the input order; pictures without a score come last, in input order."""
+    """Best first, each with its rank. Ties keep the input order; images without a score come last, in input order."""
     ordered = sorted(results, key=lambda result: (result.problem is not None, -result.score, result.index))
-    return [replace(result, rank=place) for place, result in enumerate(ordered, start=1)]
+    return [replace(result, rank=position) for position, result in enumerate(ordered, start=1)]

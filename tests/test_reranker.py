@@ -1,80 +1,82 @@
-"""The engine around a small stand-in model whose answers follow how red a picture is."""
+"""The Reranker over a fake model that scores how red an image is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from PIL import Image, ImageStat
 
 from lychee_rerank.errors import ModelError, OutOfMemoryError, QueryError
 from lychee_rerank.images.prefetch import PreparedImage
-from lychee_rerank.model.vlm import GenerationOutput, YesNoOutput
-from lychee_rerank.reranker import Reranker
+from lychee_rerank.model.backend import GenerationOutput, YesNoOutput
+from lychee_rerank.reranker import Reranker, ScoringOptions, can_generate_score
 from lychee_rerank.text.prompts import Messages
 from lychee_rerank.weights.locate import Checkpoint
-from support.images import encoded
+from support.images import encode
 
 
 @dataclass
-class RednessJudge:
-    """Says how red a picture is. `failures` are raised one after the other before it answers again."""
+class RednessBackend:
+    """Scores how red an image is. Raises `failures` one after the other before it answers again."""
 
     failures: list[Exception] = field(default_factory=list)
-    seen: list[str] = field(default_factory=list)
-    kept: set[str] = field(default_factory=set)
-    text: str = "Score: {score:.1f}. Reason: it is red."
+    scored: list[str] = field(default_factory=list)
+    encoded: set[str] = field(default_factory=set)
+    template: str = "Score: {score:.1f}. Reason: it is red."
 
-    def score_yes_no(self, messages: Messages, picture: PreparedImage) -> YesNoOutput:
-        probability = self._redness(picture)
+    def score_yes_no(self, messages: Messages, image: PreparedImage) -> YesNoOutput:
+        probability = self._redness(image)
         return YesNoOutput(probability, "yes" if probability > 0.5 else "no")
 
     def generate(
-        self, messages: Messages, picture: PreparedImage, *, stop: Callable[[str], bool], written: tuple[int, ...] = ()
+        self, messages: Messages, image: PreparedImage, *, stop: Callable[[str], bool], token_ids: tuple[int, ...] = ()
     ) -> GenerationOutput:
-        whole = self.text.format(score=10 * self._redness(picture))
-        for end in range(len(written), len(whole) + 1):
-            if stop(whole[:end]):
-                return GenerationOutput(whole[:end], tuple(range(end)), False)
-        return GenerationOutput(whole, tuple(range(len(whole))), True)
+        answer = self.template.format(score=10 * self._redness(image))
+        for length in range(len(token_ids), len(answer) + 1):
+            if stop(answer[:length]):
+                return GenerationOutput(answer[:length], tuple(range(length)), False)
+        return GenerationOutput(answer, tuple(range(len(answer))), True)
 
     def has_image_features(self, key: str) -> bool:
-        return key in self.kept
+        return key in self.encoded
 
-    def encode_image(self, picture: PreparedImage) -> None:
-        self.kept.add(picture.key)
+    def encode_image(self, image: PreparedImage) -> None:
+        self.encoded.add(image.key)
 
     def clear_cache(self) -> None:
-        self.kept.clear()
+        self.encoded.clear()
 
     def prompt_text(self, messages: Messages) -> str:
         return str(messages)
 
-    def _redness(self, picture: PreparedImage) -> float:
+    def _redness(self, image: PreparedImage) -> float:
         if self.failures:
             raise self.failures.pop(0)
-        self.seen.append(picture.name)
-        red, green, _ = ImageStat.Stat(picture.image).mean
+        self.scored.append(image.name)
+        red, green, _ = ImageStat.Stat(image.image).mean
         return max(0.0, red - green) / 255
 
 
 def red(amount: int) -> bytes:
-    return encoded(Image.new("RGB", (64, 48), (amount, 0, 0)))
+    return encode(Image.new("RGB", (64, 48), (amount, 0, 0)))
 
 
 @pytest.fixture
-def judge() -> RednessJudge:
-    return RednessJudge()
+def backend() -> RednessBackend:
+    return RednessBackend()
 
 
 @pytest.fixture
-def reranker(judge: RednessJudge) -> Reranker:
-    return Reranker(judge, checkpoint=Checkpoint(Path("x"), "stand-in", "argument"))
+def reranker(backend: RednessBackend) -> Reranker:
+    return Reranker(backend, checkpoint=Checkpoint(Path("x"), "fake", "argument"))
 
 
-def test_rank_puts_the_best_first_and_pictures_without_a_score_last(reranker: Reranker) -> None:
+def test_rank_puts_the_best_first_and_images_without_a_score_last(reranker: Reranker) -> None:
     ranking = reranker.rank("red", [red(50), b"not a picture", red(250), red(120)])
     assert [result.index for result in ranking] == [2, 3, 0, 1]
     assert [result.rank for result in ranking] == [1, 2, 3, 4]
@@ -86,9 +88,9 @@ def test_ties_keep_the_order_of_the_input(reranker: Reranker) -> None:
     assert [result.index for result in reranker.rank("red", [red(100), red(100), red(100)])] == [0, 1, 2]
 
 
-def test_a_bad_picture_costs_no_model_time(reranker: Reranker, judge: RednessJudge) -> None:
+def test_an_unusable_image_costs_no_model_time(reranker: Reranker, backend: RednessBackend) -> None:
     list(reranker.stream("red", [b"", red(10)]))
-    assert len(judge.seen) == 1
+    assert len(backend.scored) == 1
 
 
 def test_stream_pulls_lazily_from_an_endless_source(reranker: Reranker) -> None:
@@ -105,78 +107,106 @@ def test_stream_pulls_lazily_from_an_endless_source(reranker: Reranker) -> None:
     assert len(pulled) < 12
 
 
-def test_an_abandoned_stream_runs_the_model_no_further(reranker: Reranker, judge: RednessJudge) -> None:
+def test_an_abandoned_stream_runs_the_model_no_further(reranker: Reranker, backend: RednessBackend) -> None:
     results = reranker.stream("red", [red(10)] * 50)
     next(results)
     results.close()
-    assert len(judge.seen) == 1
+    assert len(backend.scored) == 1
 
 
-def test_a_bad_query_is_refused_before_any_model_work(reranker: Reranker, judge: RednessJudge) -> None:
+def test_an_unusable_query_is_refused_before_any_model_work(reranker: Reranker, backend: RednessBackend) -> None:
     with pytest.raises(QueryError):
         reranker.stream("！？", [red(10)])
-    assert judge.seen == []
+    assert backend.scored == []
 
 
-def test_yes_no_shows_ten_times_the_probability(reranker: Reranker) -> None:
-    reranker.options = replace(reranker.options, method="yes_no")
-    result = next(reranker.stream("red", [red(255)]))
+def test_the_score_of_yes_no_is_ten_times_the_probability(reranker: Reranker) -> None:
+    result = next(reranker.stream("red", [red(255)], options=ScoringOptions("yes_no")))
     assert (result.score, result.probability, result.answer) == (10.0, 1.0, "yes")
     assert result.parsed is None
 
 
-def test_writing_stops_once_the_score_stands_and_explain_carries_on(reranker: Reranker) -> None:
+def test_generation_stops_once_the_score_is_complete_and_explain_completes_the_answer(reranker: Reranker) -> None:
     result = next(reranker.stream("red", [red(255)]))
     assert result.score == 10.0
     assert not result.finished
     assert "red" not in result.answer
-    told = reranker.explain("red", result, red(255))
-    assert told.answer == "Score: 10.0. Reason: it is red."
-    assert told.finished
+    explained = reranker.explain("red", result, red(255))
+    assert explained.answer == "Score: 10.0. Reason: it is red."
+    assert explained.finished
 
 
-def test_running_out_of_memory_once_is_survived(reranker: Reranker, judge: RednessJudge) -> None:
-    judge.failures = [OutOfMemoryError("full")]
+def test_running_out_of_memory_once_costs_no_score(reranker: Reranker, backend: RednessBackend) -> None:
+    backend.failures = [OutOfMemoryError("full")]
     result = next(reranker.stream("red", [red(255)]))
     assert (result.score, result.problem) == (10.0, None)
 
 
-def test_running_out_of_memory_twice_marks_that_picture_alone(reranker: Reranker, judge: RednessJudge) -> None:
-    judge.failures = [OutOfMemoryError("full"), OutOfMemoryError("full")]
+def test_running_out_of_memory_twice_fails_that_image_alone(reranker: Reranker, backend: RednessBackend) -> None:
+    backend.failures = [OutOfMemoryError("full"), OutOfMemoryError("full")]
     first, second = reranker.stream("red", [red(255), red(255)])
     assert first.problem is not None
     assert first.problem.code == "out_of_memory"
     assert second.score == 10.0
 
 
-def test_a_model_failure_marks_that_picture_alone(reranker: Reranker, judge: RednessJudge) -> None:
-    judge.failures = [ModelError("odd shape")]
+def test_a_model_failure_fails_that_image_alone(reranker: Reranker, backend: RednessBackend) -> None:
+    backend.failures = [ModelError("odd shape")]
     first, second = reranker.stream("red", [red(255), red(255)])
     assert first.error == "The model failed on this picture: odd shape."
     assert second.score == 10.0
 
 
-def test_an_answer_without_a_number_is_zero_by_default(reranker: Reranker, judge: RednessJudge) -> None:
-    judge.text = "I cannot say."
+def test_an_answer_without_a_number_scores_zero_by_default(reranker: Reranker, backend: RednessBackend) -> None:
+    backend.template = "I cannot say."
     result = next(reranker.stream("red", [red(255)]))
     assert (result.score, result.parsed and result.parsed.tier) == (0.0, "default")
 
 
-def test_auto_finds_out_whether_the_model_writes_scores(reranker: Reranker, judge: RednessJudge) -> None:
-    assert reranker._can_generate_score()
-    judge.text = "yes"
-    assert not reranker._can_generate_score()
+def test_whether_a_model_writes_scores_is_probed(backend: RednessBackend) -> None:
+    assert can_generate_score(backend)
+    backend.template = "yes"
+    assert not can_generate_score(backend)
 
 
-def test_notes_of_a_known_picture_stay_with_it(reranker: Reranker, judge: RednessJudge) -> None:
-    clear = encoded(Image.new("RGBA", (64, 48), (255, 0, 0, 128)))
-    reranker.encode_image(clear)
-    result = next(reranker.stream("red", [clear]))
+def test_an_image_with_cached_features_keeps_its_notes(reranker: Reranker, backend: RednessBackend) -> None:
+    transparent = encode(Image.new("RGBA", (64, 48), (255, 0, 0, 128)))
+    reranker.encode_image(transparent)
+    result = next(reranker.stream("red", [transparent]))
     assert result.notes == ("alpha_flattened",)
     assert result.score > 0
 
 
 def test_names_come_from_paths(reranker: Reranker, tmp_path: Path) -> None:
-    path = tmp_path / "猫 <b>.png".replace("<b>", "b")
+    path = tmp_path / "猫 b.png"
     path.write_bytes(red(9))
     assert next(reranker.stream("red", [path])).name == path.name
+
+
+def test_two_threads_rank_with_options_of_their_own_through_one_reranker(
+    reranker: Reranker, backend: RednessBackend
+) -> None:
+    amounts = range(0, 250, 5)
+    both_started = Barrier(2)
+    generate, yes_no = ScoringOptions("generate"), ScoringOptions("yes_no", instruction="Find red.", fit="whole")
+
+    def images() -> Iterator[bytes]:
+        both_started.wait(10)
+        yield from map(red, amounts)
+
+    def rank(options: ScoringOptions) -> list[str]:
+        return [result.method for result in reranker.stream("red", images(), options=options)]
+
+    with ThreadPoolExecutor(2) as pool:
+        methods = list(pool.map(rank, [generate, yes_no]))
+    assert methods == [["generate"] * len(amounts), ["yes_no"] * len(amounts)]
+    assert len(backend.scored) == 2 * len(amounts)
+    assert (reranker.options, reranker.method) == (ScoringOptions(), "generate")
+
+
+def test_options_decide_the_query_and_the_messages() -> None:
+    assert ScoringOptions(normalize=True).query("RED Mug").normalized == "red mug"
+    assert ScoringOptions(normalize=False).query("RED Mug").normalized == "RED Mug"
+    assert "Find red." in str(ScoringOptions("yes_no", instruction="Find red.").messages("a mug"))
+    assert '"yes" or "no"' in str(ScoringOptions("yes_no").messages("a mug"))
+    assert '"yes" or "no"' not in str(ScoringOptions("generate").messages("a mug"))

@@ -10,27 +10,27 @@ import typer
 
 import lychee_rerank
 from lychee_rerank.cli import options as opt
-from lychee_rerank.cli.errors import ends_in_one_line
+from lychee_rerank.cli.errors import handle_errors
 from lychee_rerank.errors import InputError
 
 
-@ends_in_one_line
-def page(
+@handle_errors
+def open_page(
     model: opt.Model = "auto",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on this machine.")] = 8501,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Whether to open a browser window.")] = True,
 ) -> None:
     """Open the page in a browser. It listens on this machine only."""
-    from streamlit.web.cli import main as streamlit
+    from streamlit.web.cli import main as run_streamlit
 
     if model != "auto":
         os.environ["LYCHEE_MODEL"] = model
     options = {"address": "127.0.0.1", "port": port, "headless": not browser, "showEmailPrompt": False}
-    streamlit(["run", str(page_script()), *(f"--server.{name}={value}" for name, value in options.items())])
+    run_streamlit(["run", str(page_script()), *(f"--server.{name}={value}" for name, value in options.items())])
 
 
 def page_script() -> Path:
-    """The script that Streamlit runs, with its settings in `.streamlit` beside it. Raises InputError if it is gone."""
+    """The script for Streamlit, with its settings in `.streamlit` beside it. Raises InputError if it is missing."""
     package = Path(lychee_rerank.__file__).parent
     for script in (package / "page" / "app.py", package.parent / "app.py"):  # installed, in a checkout
         if script.is_file():

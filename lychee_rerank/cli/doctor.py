@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json as written
-from collections.abc import Iterator
+import json as json_module
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console, Group
@@ -13,12 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lychee_rerank.cli import options as opt
-from lychee_rerank.cli.errors import FAILED, ends_in_one_line
+from lychee_rerank.cli.errors import FAILED, handle_errors
 from lychee_rerank.devices.memory import format_bytes
-
-if TYPE_CHECKING:
-    from lychee_rerank.doctor.estimate import Estimate
-    from lychee_rerank.doctor.report import Place, Planned, Report
+from lychee_rerank.doctor.report import ModelPlan, Report
 
 _SOURCES = {
     "argument": "--model, LYCHEE_MODEL",
@@ -26,12 +23,15 @@ _SOURCES = {
     "modelscope": "ModelScope cache",
     "demo": "built in",
 }
-_WIDTH_OF_A_PIPE = 120
-# The estimate is what arithmetic allows; attention, preparing the picture and the rest of the work come on top.
-_AT_MOST = 2
+# The keys of --json are older than the names in `Report`.
+_JSON_KEYS = {"gpus": "cards", "devices": "processors", "cache_folder": "disk", "issues": "troubles"}
+_JSON_KEYS |= {"locations": "places", "folder": "where", "checkpoints": "found", "can_score": "runs"}
+_JSON_KEYS |= {"installed": "here", "fits_empty_gpu": "on_empty_gpu", "estimate": "least"}
+_JSON_KEYS |= {"read_rate": "reading", "launch_time": "starting", "transfer_rate": "fetching"}
+_SLOWEST = 2  # times the estimate, which leaves out attention, preparing the image and everything else
 
 
-@ends_in_one_line
+@handle_errors
 def doctor(
     model: opt.Model = "auto",
     reserve: opt.Reserve = 1.2,
@@ -45,17 +45,25 @@ def doctor(
     Which weights are found, where they would go, and how long a picture would take. Loads no weights and
     changes nothing. The text may be pasted anywhere: it names no person.
     """
-    from lychee_rerank.doctor.diagnose import examine
+    from lychee_rerank.doctor.diagnose import diagnose
 
-    report = examine(model, reserve_gib=reserve, measure=measure)
+    report = diagnose(model, reserve_gib=reserve, measure=measure)
     if json:
-        print(written.dumps(asdict(report), indent=2, ensure_ascii=False))
+        print(json_module.dumps(to_json(report), indent=2, ensure_ascii=False))
     else:
         console = Console(highlight=False)
-        console.width = console.width if console.is_terminal else _WIDTH_OF_A_PIPE
+        console.width = console.width if console.is_terminal else 120
         console.print(screen(report))
-    if not report.runs:
+    if not report.can_score:
         raise typer.Exit(FAILED)
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    facts = asdict(report, dict_factory=lambda items: {_JSON_KEYS.get(key, key): value for key, value in items})
+    for entry, plan in zip(facts["plans"], report.plans, strict=True):
+        del entry["device_map_plan"]
+        entry |= {"words": plan.device_map_plan.summary, "on_gpu": plan.device_map_plan.on_gpu}
+    return facts
 
 
 def screen(report: Report) -> Group:
@@ -64,64 +72,54 @@ def screen(report: Report) -> Group:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for title, lines in _sections(report):
-        for number, line in enumerate(lines):
-            table.add_row(title if number == 0 else "", Text(line))
+        if lines:
+            table.add_row(title, Text("\n".join(lines)))
     return Group(table, Text("\n1 GiB is 1.074 GB, in which hubs and shops count.", style="dim"))
 
 
-def _sections(report: Report) -> Iterator[tuple[str, list[str]]]:
-    yield "Versions", [", ".join(_versions(report)), report.versions.system]
-    if report.cards:
-        driver = f", driver {report.versions.driver}" if report.versions.driver else ""
-        yield "Cards", [card.title + _room(card.free, card.total) + driver for card in report.cards]
-    yield (
-        "Devices",
-        [f"{each.name} ({each.title})" + _room(each.free, each.total) for each in report.processors]
-        or ["none that PyTorch can use"],
-    )
-    yield "Disk", [f"{format_bytes(report.disk_free)} free in {report.disk}"]
-    yield "Weights", [line for number, place in enumerate(report.places, 1) for line in _place(number, place)]
+def _sections(report: Report) -> Iterator[tuple[str, Iterable[str]]]:
+    versions = {name: version or "missing" for name, version in report.versions.items()}
+    build = f" ({versions['build']})" if report.versions["build"] else ""
+    core = f"lychee-rerank {versions['app']}, Python {versions['python']}, torch {versions['torch']}{build}"
+    libraries = f"transformers {versions['transformers']}, streamlit {versions['streamlit']}"
+    yield "Versions", (f"{core}, {libraries}", versions["system"])
+    driver = f", driver {versions['driver']}" if report.versions["driver"] else ""
+    yield "Cards", [gpu.title + _memory(gpu.free, gpu.total) + driver for gpu in report.gpus]
+    devices = [f"{device.name} ({device.title})" + _memory(device.free, device.total) for device in report.devices]
+    yield "Devices", devices or ["none that PyTorch can use"]
+    yield "Disk", [f"{format_bytes(report.disk_free)} free in {report.cache_folder}"]
+    yield "Weights", _weights(report)
     yield "In use", [report.in_use or "none that can be loaded"]
-    for planned in report.plans:
-        yield ("Plan" if planned.here else "If fetched"), _plan(planned)
-    if report.troubles:
-        yield "Trouble", list(report.troubles)
-    yield "Next", list(report.next_steps)
+    for plan in report.plans:
+        yield ("Plan" if plan.installed else "If fetched"), _plan(plan)
+    yield "Trouble", report.issues
+    yield "Next", report.next_steps
 
 
-def _versions(report: Report) -> Iterator[str]:
-    versions = report.versions
-    yield f"lychee-rerank {versions.app or '(not installed)'}"
-    yield f"Python {versions.python}"
-    yield f"torch {versions.torch or 'missing'}" + (f" ({versions.build})" if versions.build else "")
-    yield f"transformers {versions.transformers or 'missing'}"
-    yield f"streamlit {versions.streamlit or 'missing'}"
-
-
-def _room(free: int | None, total: int | None) -> str:
+def _memory(free: int | None, total: int | None) -> str:
     return f": {format_bytes(free)} of {format_bytes(total)} free" if free is not None and total is not None else ""
 
 
-def _place(number: int, place: Place) -> Iterator[str]:
-    name = f"{number}. {_SOURCES[place.source]}"
-    if not place.found:
-        yield f"{name}: nothing" + (f" in {place.where}" if place.where else " named")
-    for found in place.found:
-        yield f"{name}: {found.name}, {format_bytes(found.size)}, {'damaged' if found.problems else 'complete'}, {found.path}"
-        yield from (f"   {problem}" for problem in found.problems)
+def _weights(report: Report) -> Iterator[str]:
+    for number, location in enumerate(report.locations, 1):
+        source = f"{number}. {_SOURCES[location.source]}"
+        if not location.checkpoints:
+            yield f"{source}: nothing" + (f" in {location.folder}" if location.folder else " named")
+        for found in location.checkpoints:
+            state = "damaged" if found.problems else "complete"
+            yield f"{source}: {found.name}, {format_bytes(found.size)}, {state}, {found.path}"
+            yield from (f"   {problem}" for problem in found.problems)
 
 
-def _plan(planned: Planned) -> list[str]:
-    words = planned.words if planned.fits else f"{planned.words}: too little memory"
-    return [f"{planned.name}: {words}", *(_time(planned.least) if planned.least else [])]
+def _plan(plan: ModelPlan) -> Iterator[str]:
+    yield f"{plan.name}: {plan.device_map_plan.summary}" + ("" if plan.fits else ": too little memory")
+    if plan.estimate:
+        yes_no, generate = _format_range(plan.estimate.yes_no), _format_range(plan.estimate.generate)
+        yield f"about {yes_no} a picture by yes/no, {generate} by a written score (estimated)"
 
 
-def _time(least: Estimate) -> list[str]:
-    return [f"about {_span(least.yes_no)} a picture by yes/no, {_span(least.generate)} by a written score (estimated)"]
-
-
-def _span(seconds: float) -> str:
-    """For example "22 to 45 ms" or "4.5 to 9 s": two digits are more than an estimate can hold already."""
-    factor, unit = (1, "s") if seconds * _AT_MOST >= 1 else (1000, "ms")
-    least, most = (float(f"{factor * time:.2g}") for time in (seconds, seconds * _AT_MOST))
+def _format_range(seconds: float) -> str:
+    """For example "22 to 45 ms" or "4.5 to 9 s": two digits are more than an estimate can have already."""
+    factor, unit = (1, "s") if seconds * _SLOWEST >= 1 else (1000, "ms")
+    least, most = (float(f"{factor * time:.2g}") for time in (seconds, seconds * _SLOWEST))
     return f"{least:g} to {most:g} {unit}"

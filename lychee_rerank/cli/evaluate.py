@@ -1,56 +1,43 @@
-"""`lychee-rerank eval`: which settings rank a person's own pictures best, by their own judgements."""
+"""`lychee-rerank eval`: which settings rank a person's own images best, by their own relevance judgments."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.table import Table
+from typer import Argument, Option
 
 from lychee_rerank.cli import options as opt
-from lychee_rerank.cli.errors import ends_in_one_line, open_reranker, still_there
-from lychee_rerank.cli.outputs import check_writable, whole_file
-from lychee_rerank.cli.progress import watched
-from lychee_rerank.errors import InputError
-from lychee_rerank.rankings.evaluate import Metrics, Qrels, chart, compute_metrics, read_qrels
+from lychee_rerank.cli.chart import check_drawable, draw
+from lychee_rerank.cli.errors import handle_errors
+from lychee_rerank.cli.outputs import STDOUT, atomic_write, check_writable
+from lychee_rerank.cli.progress import progress_reporter
+from lychee_rerank.cli.reranker import ensure_server_available, open_reranker
+from lychee_rerank.rankings.evaluate import Metrics, Qrels, compute_metrics, read_qrels
 from lychee_rerank.rankings.export import encode_json
-from lychee_rerank.rankings.resumable import JOURNAL_FOLDER, ResumableRun, journal_for
-from lychee_rerank.results import ImageScore
+from lychee_rerank.rankings.resumable import ResumableRun
+from lychee_rerank.reranker import Reranker, ScoringOptions
+from lychee_rerank.results import ImageScore, ScoringMethod
 
-if TYPE_CHECKING:
-    from lychee_rerank.reranker import Reranker
+Data = Annotated[Path, Argument(metavar="DATA", help="A CSV with the columns query, file, relevance, or its folder.")]
+Json = Annotated[Path | None, Option(metavar="FILE", help="Write the measurements as JSON; - is stdout.")]
+Plot = Annotated[Path | None, Option(metavar="FILE", help="Draw the comparison into this .png or .svg file.")]
 
-_QUERIES_AT_A_TIME = 100  # each keeps its journal open
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One way of ranking that is compared with others."""
-
-    method: opt.ScoringMethod
-    normalize: bool
-
-    def __str__(self) -> str:
-        return f"{self.method}, {'normalised' if self.normalize else 'as typed'}"
+_MAX_QUERIES_PER_RUN = 100  # each holds three files open
+_JSON_KEYS = {"score_std": "spread", "score_margin": "gap"}  # documented before the fields got these names
 
 
-@ends_in_one_line
+@handle_errors
 def evaluate(
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="A CSV with the columns query, file, relevance, or its folder.")
-    ],
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the measurements as JSON; - is stdout.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw the comparison into this .png or .svg file.")
-    ] = None,
+    data: Data,
+    json: Json = None,
+    plot: Plot = None,
     model: opt.Model = "auto",
     server: opt.Server = None,
     max_concurrency: opt.MaxConcurrency = 32,
@@ -58,69 +45,66 @@ def evaluate(
     fit: opt.FitInto = "crop",
     instruction: opt.Instruction = None,
     reserve: opt.Reserve = 1.2,
-    journal: opt.Journal = JOURNAL_FOLDER,
+    journal: opt.Journal = opt.JOURNAL_FOLDER,
     quiet: opt.Quiet = False,
 ) -> None:
-    """Measure rankings by your own judgements.
+    """Measure rankings by your own judgments.
 
-    Compares the methods that the model can do, each with the query tidied (normalised) and as typed. Every
-    query is asked of every picture named in the table; relevance is 0 or more, and 0 where nothing is said.
+    Compares the methods that the model can do, each with the query tidied (normalised) and as typed. Every query is
+    scored against every picture in the table; relevance is 0 or more, and 0 where the table says nothing.
     """
-    if plot and plot.suffix not in (".png", ".svg"):
-        raise InputError(f"{plot} cannot be drawn: its name must end in .png or .svg.")
-    check_writable(*(file for file in (json, plot) if file))
-    judgements = read_qrels(data)
-    reranker = open_reranker(
-        model, method, fit=fit, reserve=reserve, instruction=instruction, server=server, max_concurrency=max_concurrency
-    )
-    settings = _settings(reranker, method)
-    measured = {}
-    with watched(len(judgements.queries) * len(judgements.files) * len(settings), quiet=quiet) as show:
-        for setting in settings:
-            rankings = _rankings(reranker, judgements, setting, journal, show)
-            still_there(reranker)
-            measured[setting] = compute_metrics(judgements, rankings)
-    if json:
-        _write_json(json, judgements, measured, model=reranker.checkpoint.name)
-    if json != Path("-"):
-        _show_table(measured)
     if plot:
-        chart({str(setting): measures for setting, measures in measured.items()}).save(plot, scale_factor=2)
+        check_drawable(plot)
+    check_writable(*(file for file in (json, plot) if file))
+    qrels = read_qrels(data)
+    reranker = open_reranker(model, server, method, fit, instruction, reserve, max_concurrency)
+    settings = _settings(reranker, method)
+    metrics = {}
+    with progress_reporter(len(qrels.queries) * len(qrels.files) * len(settings), quiet=quiet) as report:
+        for options in settings:
+            rankings = _rank_all(reranker, qrels, options, journal, report)
+            ensure_server_available(reranker)
+            metrics[options] = compute_metrics(qrels, rankings)
+    if json:
+        _write_json(json, qrels, metrics, model=reranker.checkpoint.name)
+    if json != STDOUT:
+        _show_table(metrics)
+    if plot:
+        draw({_label(options): values for options, values in metrics.items()}, plot)
 
 
-def _settings(reranker: Reranker, asked: opt.MethodChoice) -> list[Setting]:
-    """All that the checkpoint can do: one that speaks "generate" under "auto" can do both methods, else only yes/no."""
-    both = asked == "auto" and reranker.method == "generate"
-    methods: tuple[opt.ScoringMethod, ...] = ("generate", "yes_no") if both else (reranker.method,)
-    return [Setting(*each) for each in product(methods, (True, False))]
+def _settings(reranker: Reranker, method: opt.MethodChoice) -> list[ScoringOptions]:
+    """What is compared: with "auto" both methods if the checkpoint can generate scores, else the one method."""
+    both = method == "auto" and reranker.method == "generate"
+    methods: tuple[ScoringMethod, ...] = ("generate", "yes_no") if both else (reranker.method,)
+    pairs = product(methods, (True, False))
+    return [replace(reranker.options, method=method, normalize=normalize) for method, normalize in pairs]
 
 
-def _rankings(
-    reranker: Reranker,
-    judgements: Qrels,
-    setting: Setting,
-    journal: Path,
-    show: Callable[[ImageScore], None],
+def _label(options: ScoringOptions) -> str:
+    return f"{options.method}, {'normalised' if options.normalize else 'as typed'}"
+
+
+def _rank_all(
+    reranker: Reranker, qrels: Qrels, options: ScoringOptions, journal: Path, report: Callable[[ImageScore], None]
 ) -> list[list[ImageScore]]:
-    options = replace(reranker.options, method=setting.method, normalize=setting.normalize)
-    queries = [options.query(text) for text in judgements.queries]
-    files = [str(file) for file in judgements.files]
+    """One ranking of all files for each query."""
+    queries = [options.query(text) for text in qrels.queries]
+    files = [str(file) for file in qrels.files]
     rankings = []
-    for start in range(0, len(queries), _QUERIES_AT_A_TIME):
-        asked = queries[start : start + _QUERIES_AT_A_TIME]
-        journals = [journal_for(reranker, query, journal, options) for query in asked]
-        with ResumableRun(reranker, asked, files, journals, options=options) as scored:
-            for _, result in scored:
-                show(result)
-            rankings += [scored.ranking(number) for number in range(len(asked))]
+    for start in range(0, len(queries), _MAX_QUERIES_PER_RUN):
+        chunk = queries[start : start + _MAX_QUERIES_PER_RUN]
+        with ResumableRun(reranker, chunk, files, journal, options=options) as run:
+            for _, result in run:
+                report(result)
+            rankings += [run.ranking(index) for index in range(len(chunk))]
     return rankings
 
 
-def _show_table(measured: Mapping[Setting, Metrics]) -> None:
-    titles = ["Method", "NDCG@10", "(95%)", "MRR", "R@1", "R@5", "R@10", "Spread", "Gap", "zh/en"]
-    table = Table(*titles)
-    for setting, values in measured.items():
-        row = [str(setting), *_cells(values)]
+def _show_table(metrics: Mapping[ScoringOptions, Metrics]) -> None:
+    table = Table("Method", "NDCG@10", "(95%)", "MRR", "R@1", "R@5", "R@10", "Spread", "Gap", "zh/en")
+    for options, values in metrics.items():
+        row = [_label(options), *_cells(values)]
         table.add_row(*row)
         if not sys.stdout.isatty():
             print(*row, sep="\t")
@@ -129,18 +113,16 @@ def _show_table(measured: Mapping[Setting, Metrics]) -> None:
 
 
 def _cells(values: Metrics) -> list[str]:
-    numbers = (values.mrr, values.recall_at_1, values.recall_at_5, values.recall_at_10, values.spread, values.gap)
-    agreement = "" if values.agreement is None else f"{values.agreement:.3f}"
-    bounds = f"{values.ndcg_low:.3f} to {values.ndcg_high:.3f}"
-    return [f"{values.ndcg_at_10:.3f}", bounds, *(f"{number:.3f}" for number in numbers), agreement]
+    ndcg, low, high, *others = (None if value is None else f"{value:.3f}" for value in astuple(values))
+    return [ndcg or "", f"{low} to {high}", *(value or "" for value in others)]
 
 
-def _write_json(file: Path, judgements: Qrels, measured: Mapping[Setting, Metrics], *, model: str) -> None:
-    document = {
-        "model": model,
-        "queries": len(judgements.queries),
-        "files": len(judgements.files),
-        "settings": [asdict(setting) | asdict(values) for setting, values in measured.items()],
-    }
-    with whole_file(file) as sink:
-        sink.write(encode_json(document, indent=2) + b"\n")
+def _write_json(file: Path, qrels: Qrels, metrics: Mapping[ScoringOptions, Metrics], *, model: str) -> None:
+    settings = [
+        {"method": options.method, "normalize": options.normalize}
+        | {_JSON_KEYS.get(field, field): value for field, value in asdict(values).items()}
+        for options, values in metrics.items()
+    ]
+    document = {"model": model, "queries": len(qrels.queries), "files": len(qrels.files), "settings": settings}
+    with atomic_write(file) as output:
+        output.write(encode_json(document, indent=2) + b"\n")

@@ -1,51 +1,53 @@
-"""The command `lychee-rerank`. Each subcommand lives in its own file in `commands/`; here they are only gathered."""
+"""The command `lychee-rerank`: its subcommands, how usage errors look, and what is set up before each command."""
 
 from __future__ import annotations
 
 import io
+import logging
 import signal
 import sys
+import warnings
 from typing import Any
 
 import typer
+from rich.logging import RichHandler
 from typer.core import TyperGroup
 
-from lychee_rerank.cli.app import page
+from lychee_rerank.cli.app import open_page
 from lychee_rerank.cli.bench import bench
 from lychee_rerank.cli.doctor import doctor
 from lychee_rerank.cli.download import download
-from lychee_rerank.cli.errors import BAD_INPUT, EXIT_CODES, STOPPED
+from lychee_rerank.cli.errors import BAD_INPUT, EXIT_CODES, STOPPED, stderr_console
 from lychee_rerank.cli.evaluate import evaluate
 from lychee_rerank.cli.rank import rank
 
 
 class Commands(TyperGroup):
-    """The subcommands, with a command line that cannot be used told in one line, like every other failure."""
+    """The subcommands. A usage error is reported in one line, like every other error."""
 
-    def main(self, *args: Any, **how: Any) -> Any:
-        if not how.get("standalone_mode", True):
-            return super().main(*args, **how)
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs.get("standalone_mode", True):
+            return super().main(*args, **kwargs)
         try:
-            code = super().main(*args, **how | {"standalone_mode": False}) or 0
+            code = super().main(*args, **kwargs | {"standalone_mode": False}) or 0
         except Exception as error:
-            if not hasattr(error, "format_message"):  # what all usage errors have, in every version of typer
+            if not hasattr(error, "format_message"):  # the one trait of usage errors in every version of typer
                 raise
-            print(_in_one_line(error, error.format_message()), file=sys.stderr)
+            print(_usage_error_message(error, error.format_message()), file=sys.stderr)
             code = BAD_INPUT
-        if code == STOPPED and not args and how.get("args") is None:  # not in a test, which goes on after this
+        if code == STOPPED and not args and kwargs.get("args") is None:  # not under CliRunner, whose process lives on
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C would end in a traceback
         sys.exit(code)
 
 
-def _in_one_line(error: Exception, said: str) -> str:
-    """What is wrong and where to read on; after `lychee-rerank` alone, the help itself."""
-    if said.startswith("Usage:"):
-        return said
+def _usage_error_message(error: Exception, message: str) -> str:
+    """What is wrong and which help to read; after `lychee-rerank` alone, that help itself."""
+    if message.startswith("Usage:"):
+        return message
     command = getattr(getattr(error, "ctx", None), "command_path", "lychee-rerank")
-    said = (
-        " ".join(said.split()).removesuffix(".").replace("Value error, ", "").replace("Input should be", "it should be")
-    )
-    return f"{said}; {command} --help lists what can be given."
+    message = " ".join(message.split()).removesuffix(".")
+    message = message.replace("Value error, ", "").replace("Input should be", "it should be")
+    return f"{message}; {command} --help lists what can be given."
 
 
 app = typer.Typer(
@@ -61,14 +63,19 @@ app = typer.Typer(
 
 
 @app.callback()
-def prepare() -> None:
-    """Names that the terminal's encoding cannot show are written as escapes instead of ending the run."""
+def configure_output() -> None:
+    """Log to stderr, and write characters that the terminal's encoding lacks as escapes instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    handler = RichHandler(console=stderr_console, show_path=False, show_time=False)
+    logging.basicConfig(format="%(message)s", handlers=[handler])
+    logging.getLogger("lychee_rerank").setLevel(logging.INFO)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it logs every retry
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata in images that are read all the same
 
 
-app.command("app")(page)
+app.command("app")(open_page)
 app.command("rank")(rank)
 app.command("eval")(evaluate)
 app.command("bench")(bench)

@@ -1,18 +1,21 @@
-"""The options of the command line: each is declared once, here, and named where it is used."""
+"""The options that several commands share, each declared once."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import Argument, Option
+from typer import Argument, Option, get_app_dir
+
+from lychee_rerank.images.resize import Fit
 
 MethodChoice = Literal["auto", "generate", "yes_no"]
-ScoringMethod = Literal["generate", "yes_no"]
-Fit = Literal["crop", "whole"]
+
+# The user's folder for application data: ~/.config on Linux, AppData on Windows, Application Support on a Mac.
+JOURNAL_FOLDER = Path(get_app_dir("lychee-rerank")) / "journal"
 
 Query = Annotated[
-    str | None, Argument(metavar="QUERY", help="What you are after, in one sentence; left out with --queries.")
+    str | None, Argument(metavar="QUERY", help="What you are looking for, in one sentence; omitted with --queries.")
 ]
 Paths = Annotated[
     list[str] | None,
@@ -22,15 +25,16 @@ Paths = Annotated[
     ),
 ]
 Queries = Annotated[
-    Path | None, Option(metavar="FILE", help="A text file of queries, one a line, all asked of the same pictures.")
+    Path | None, Option(metavar="FILE", help="A text file with one query a line, all for the same pictures.")
 ]
 
-Top = Annotated[int | None, Option(metavar="N", min=1, help="Give only the best N.")]
-MinScore = Annotated[float | None, Option(metavar="S", min=0, max=10, help="Give only scores from S (0 to 10) up.")]
+Top = Annotated[int | None, Option(metavar="N", min=1, help="Keep only the best N.")]
+MinScore = Annotated[float | None, Option(metavar="S", min=0, max=10, help="Keep only scores of S (0 to 10) or more.")]
 Json = Annotated[Path | None, Option(metavar="FILE", help="Write the ranking as JSON; - is stdout.")]
 Csv = Annotated[Path | None, Option(metavar="FILE", help="Write the ranking as CSV that Excel opens; - is stdout.")]
 JsonLines = Annotated[
-    Path | None, Option(metavar="FILE", help="Write each result as one line of JSON as it comes; - is stdout.")
+    Path | None,
+    Option(metavar="FILE", help="Write each result as a line of JSON once it is scored; - is stdout."),
 ]
 CopyTo = Annotated[Path | None, Option(metavar="DIR", help="Copy the pictures into this folder, named by rank.")]
 LinkTo = Annotated[Path | None, Option(metavar="DIR", help="Link the pictures into this folder, named by rank.")]
@@ -40,37 +44,35 @@ Model = Annotated[
     Option(
         envvar="LYCHEE_MODEL",
         metavar="MODEL",
-        help="auto: the best on this machine; demo: the small one built in; a folder; or a hub's name of one fetched.",
+        help="auto: the best on this machine; demo: the built-in one; a folder; or the hub name of a downloaded one.",
     ),
 ]
 Method = Annotated[
     MethodChoice,
     Option(
-        help="generate: the model writes a score; yes_no: how sure it says yes, several times faster; "
+        help="generate: the model writes a score; yes_no: the probability that it says yes, several times faster; "
         "auto: generate, if the model can."
     ),
 ]
-FitInto = Annotated[Fit, Option("--fit", help="crop: the middle square of each picture; whole: all of it.")]
-Instruction = Annotated[
-    str | None, Option(metavar="TEXT", help="The task sentence that the model reads with method yes_no.")
-]
+FitInto = Annotated[Fit, Option("--fit", help="crop: the central square of each picture; whole: all of it.")]
+Instruction = Annotated[str | None, Option(metavar="TEXT", help="The task sentence for the model with method yes_no.")]
 Normalize = Annotated[
     bool,
-    Option("--normalize/--as-typed", help="Tidy the query (width, case, punctuation) before scoring, or leave it."),
+    Option("--normalize/--as-typed", help="Tidy the query (width, case, punctuation) before scoring, or not."),
 ]
 Server = Annotated[
     str | None,
     Option(
-        envvar="LYCHEE_SERVER", metavar="URL", help="Score through the vLLM server at this address, not with --model."
+        envvar="LYCHEE_SERVER", metavar="URL", help="Score through the vLLM server at this address instead of --model."
     ),
 ]
 MaxConcurrency = Annotated[
-    int, Option("--at-once", metavar="N", min=1, help="Pictures on their way to --server at the same time.")
+    int, Option("--at-once", metavar="N", min=1, help="Pictures sent to --server at the same time.")
 ]
 Reserve = Annotated[float, Option(metavar="GIB", min=0, help="GiB of memory to leave free on each GPU.")]
 
 Journal = Annotated[
-    Path, Option(envvar="LYCHEE_JOURNAL", metavar="DIR", help="Folder in which scores are kept as they come.")
+    Path, Option(envvar="LYCHEE_JOURNAL", metavar="DIR", help="Folder where scores are kept as they come.")
 ]
-Fresh = Annotated[bool, Option("--fresh", help="Score everything anew.")]
+Fresh = Annotated[bool, Option("--fresh", help="Score everything again.")]
 Quiet = Annotated[bool, Option("--quiet", help="Show no progress.")]

@@ -1,7 +1,8 @@
-"""What a person sees while scoring goes on and when it is done: a bar on a terminal, plain lines anywhere else."""
+"""Progress on stderr and the finished ranking on stdout: a bar and a table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -9,49 +10,45 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from lychee_rerank.cli.errors import messages
+from lychee_rerank.cli.errors import stderr_console
 from lychee_rerank.results import ImageScore
 
-_ROWS_ON_A_TERMINAL = 20
-# Would break a line, steer the terminal, or hide what a name is.
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_MAX_ROWS = 20
+# Line breaks, terminal escapes and bidirectional marks, which could disguise a file name.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @contextmanager
-def watched(total: int, *, quiet: bool) -> Iterator[Callable[[ImageScore], None]]:
-    """A function to call with each outcome as it comes; it shows them on stderr, out of the way of results."""
+def progress_reporter(total: int, *, quiet: bool) -> Iterator[Callable[[ImageScore], None]]:
+    """A function to call with each result as it comes; it reports on stderr, so that stdout holds only results."""
     if quiet:
-        yield lambda result: None  # noqa: ARG005
-    elif messages.is_terminal:
-        with _bar() as bar:
+        yield lambda _result: None
+    elif stderr_console.is_terminal:
+        column = Column(max_width=40, no_wrap=True, overflow="ellipsis")
+        name = TextColumn("{task.description}", markup=False, table_column=column)
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True), name)
+        with Progress(*columns, console=stderr_console, transient=True) as bar:
             task = bar.add_task("", total=total)
-            yield lambda result: bar.update(task, advance=1, description=_shortened(result))
+            yield lambda result: bar.update(task, advance=1, description=_summarize(result))
     else:
-        count = iter(range(1, total + 1))
-        yield lambda result: print(f"{next(count)}/{total}", _outcome(result), _line(result.name), file=sys.stderr)
+        count = itertools.count(1)
+        yield lambda result: print(f"{next(count)}/{total} {_summarize(result)}", file=sys.stderr)
 
 
-def _bar() -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True), TextColumn("{task.description}"))
-    return Progress(*columns, console=messages, transient=True)
+def _summarize(result: ImageScore) -> str:
+    return f"{_format_score(result)} {_escape(result.name)}"
 
 
-def _shortened(result: ImageScore) -> str:
-    text = Text(f"{_outcome(result)}  {_line(result.name)}")
-    text.truncate(40, overflow="ellipsis")
-    return text.markup
-
-
-def _outcome(result: ImageScore) -> str:
+def _format_score(result: ImageScore) -> str:
     return "not scored" if result.problem else f"{result.score:.1f}"
 
 
-def _line(text: str) -> str:
-    """The text in one line, characters that steer a terminal written as escapes (a newline as \\n)."""
-    return _STEERING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+def _escape(text: str) -> str:
+    """Control characters as escapes (a newline as \\n), so that the text stays on one line."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def show_table(query: str, ranking: Sequence[ImageScore], *, all_rows: bool) -> None:
@@ -59,13 +56,13 @@ def show_table(query: str, ranking: Sequence[ImageScore], *, all_rows: bool) -> 
     if not sys.stdout.isatty():
         for result in ranking:
             score = "" if result.problem else f"{result.score:.4f}"
-            print(result.rank, score, _line(result.name), _line(result.error or ""), sep="\t")
+            print(result.rank, score, _escape(result.name), _escape(result.error or ""), sep="\t")
         return
-    rows = ranking if all_rows else ranking[:_ROWS_ON_A_TERMINAL]
+    rows = ranking if all_rows else ranking[:_MAX_ROWS]
     table = Table("Rank", "Score", "Picture", title=Text(query), title_justify="left")
     for result in rows:
-        name = Text(_line(result.name), overflow="fold")
-        table.add_row(str(result.rank), _outcome(result), name.append(f"\n{result.error}" if result.error else ""))
+        name = Text(_escape(result.name), overflow="fold")
+        table.add_row(str(result.rank), _format_score(result), name.append(f"\n{result.error}" if result.error else ""))
     console = Console(highlight=False)
     console.print(table)
     if len(rows) < len(ranking):

@@ -1,1 +1,1 @@
-"""A ranking as a thing of its own: run in the background, kept, exported, evaluated."""
+"""Rankings: run in the background, kept on disk, exported and evaluated."""

@@ -1,7 +1,7 @@
-"""How good are the rankings? Measures of information retrieval over a person's own judgements, a table and a chart.
+"""How good rankings are: metrics of information retrieval over a person's own relevance judgments ("qrels").
 
-Pure: judgements and rankings in, numbers and drawings out. The measures are those of the published benchmarks
-(trec_eval's definitions: linear gain, a picture without a judgement counts as not relevant).
+Only measures; `lychee_rerank.cli.evaluate` prints and draws. Definitions are those of trec_eval: linear gain, and an
+image without a judgment counts as not relevant.
 """
 
 from __future__ import annotations
@@ -10,18 +10,14 @@ import csv
 import math
 import random
 import statistics
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import groupby
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lychee_rerank.errors import InputError
 from lychee_rerank.results import ImageScore
 from lychee_rerank.text.query import normalize_query
-
-if TYPE_CHECKING:
-    import altair
 
 _COLUMNS = {"query", "file", "relevance"}
 _RESAMPLES = 1000
@@ -29,7 +25,7 @@ _RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Qrels:
-    """What a person holds to be right: `relevance[query][place in files]`, above 0 for relevant pictures."""
+    """Relevance judgments: `relevance[query][index in files]`, above 0 for relevant images."""
 
     files: tuple[Path, ...]
     relevance: Mapping[str, Mapping[int, float]]
@@ -41,12 +37,13 @@ class Qrels:
 
 @dataclass(frozen=True)
 class Metrics:
-    """One setting's quality over all queries: means from 0 to 1, except `spread` and `gap`, which are in score points.
+    """The quality of one setting, averaged over all queries; 0 to 1 except for the last three fields.
 
-    `ndcg_low` and `ndcg_high` bound the mean NDCG@10 in 95 of 100 resamplings of the queries: settings whose ranges
-    overlap much are not shown to differ. `spread` is the standard deviation of the scores within a ranking, `gap` the
-    mean score of relevant pictures less that of the others. `agreement` is the rank correlation (Spearman, -1 to 1)
-    of the scores for a Chinese and an English query with the same judgements; None where there is no such pair.
+    `ndcg_low` and `ndcg_high` bound the 95% confidence interval of the mean NDCG@10: settings whose intervals overlap
+    much are not shown to differ. `score_std` is the standard deviation of the scores within a ranking, `score_margin`
+    the mean score of relevant images minus that of the others, both in score points. `agreement` is Spearman's rank
+    correlation (-1 to 1) between the scores for a Chinese and an English query with the same judgments; None without
+    such a pair.
     """
 
     ndcg_at_10: float
@@ -56,181 +53,155 @@ class Metrics:
     recall_at_1: float
     recall_at_5: float
     recall_at_10: float
-    spread: float
-    gap: float
+    score_std: float
+    score_margin: float
     agreement: float | None
 
 
-def read_qrels(data: Path) -> Qrels:
-    """Judgements from a CSV in UTF-8 with the columns query, file (relative to the CSV) and relevance (a number).
+def read_qrels(path: Path) -> Qrels:
+    """Judgments from a CSV in UTF-8 with the columns query, file (relative to the CSV) and relevance (a number).
 
-    `data` is the CSV or a folder holding exactly one. Raises InputError where it cannot be used.
+    `path` is the CSV or a folder holding exactly one. Raises InputError where it cannot be used.
     """
-    table = _table_in(data)
+    table = _find_table(path)
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             if missing := _COLUMNS - set(reader.fieldnames or ()):
                 raise InputError(f"{table} has no column {', '.join(sorted(missing))}.")
-            rows = [_judgement(row, f"{table}, line {reader.line_num}") for row in reader]
+            rows = [_parse_row(row, f"{table}, line {reader.line_num}") for row in reader]
     except OSError as error:
         raise InputError(f"{table} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{table} cannot be read: it is no text in UTF-8 (in Excel: save as CSV UTF-8).") from error
+        raise InputError(f"{table} cannot be read: it is not text in UTF-8 (in Excel: save as CSV UTF-8).") from error
     except csv.Error as error:
         raise InputError(f"{table} cannot be read: {error}.") from error
-    return _gathered(rows, table)
+    return _build_qrels(rows, table)
 
 
-def _table_in(data: Path) -> Path:
-    if not data.is_dir():
-        return data
-    tables = sorted(data.glob("*.csv"))
+def _find_table(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    tables = sorted(path.glob("*.csv"))
     if len(tables) != 1:
-        raise InputError(f"There must be one CSV with judgements in {data}; there are {len(tables)}.")
+        raise InputError(f"There must be one CSV with judgments in {path}; there are {len(tables)}.")
     return tables[0]
 
 
-def _judgement(row: Mapping[str, str | None], where: str) -> tuple[str, str, float]:
+def _parse_row(row: Mapping[str, str | None], location: str) -> tuple[str, str, float]:
     query, file = (row["query"] or "").strip(), (row["file"] or "").strip()
     try:
         relevance = float(row["relevance"] or "")
     except ValueError as error:
-        raise InputError(f"{where}: the relevance {row['relevance']!r} is not a number.") from error
+        raise InputError(f"{location}: the relevance {row['relevance']!r} is not a number.") from error
     if not query or not file or not (math.isfinite(relevance) and relevance >= 0):
-        raise InputError(f"{where}: a query, a file and a relevance of 0 or more are needed.")
+        raise InputError(f"{location}: a query, a file and a relevance of 0 or more are needed.")
     return query, file, relevance
 
 
-def _gathered(rows: Sequence[tuple[str, str, float]], table: Path) -> Qrels:
-    # In an order that knows nothing of relevance, because equal scores are ranked in input order.
+def _build_qrels(rows: Sequence[tuple[str, str, float]], table: Path) -> Qrels:
+    # Equal scores rank in input order, so that order must not follow relevance.
     names = sorted({file for _, file, _ in rows})
     random.Random(0).shuffle(names)
-    if absent := [name for name in names if not (table.parent / name).is_file()]:
-        raise InputError(f"{len(absent)} pictures named in {table} do not exist, the first is {absent[0]}.")
-    places = {name: place for place, name in enumerate(names)}
+    if missing := [name for name in names if not (table.parent / name).is_file()]:
+        raise InputError(f"{len(missing)} pictures named in {table} do not exist, the first is {missing[0]}.")
+    indices = {name: index for index, name in enumerate(names)}
     relevance: dict[str, dict[int, float]] = {}
     for query, file, value in rows:
-        relevance.setdefault(query, {})[places[file]] = value
-    if useless := [query for query, values in relevance.items() if not any(values.values())]:
-        raise InputError(f"There is no relevant picture for {useless[0]!r} in {table}: nothing can be measured by it.")
+        relevance.setdefault(query, {})[indices[file]] = value
+    if unusable := [query for query, values in relevance.items() if not any(values.values())]:
+        raise InputError(f"There is no relevant picture for {unusable[0]!r} in {table}: nothing can be measured by it.")
     if not relevance:
-        raise InputError(f"There are no judgements in {table}.")
+        raise InputError(f"There are no judgments in {table}.")
     return Qrels(tuple(table.parent / name for name in names), relevance)
 
 
-def compute_metrics(judgements: Qrels, rankings: Sequence[Sequence[ImageScore]]) -> Metrics:
-    """The measures of one setting. `rankings` has one ranking of all files for each query, in their order."""
+def compute_metrics(qrels: Qrels, rankings: Sequence[Sequence[ImageScore]]) -> Metrics:
+    """The metrics of one setting. `rankings` holds one ranking of all files for each query, in the queries' order."""
     gains = [
-        [judged.get(result.index, 0.0) for result in ranking]
-        for judged, ranking in zip(judgements.relevance.values(), rankings, strict=True)
+        [relevance.get(result.index, 0.0) for result in ranking]
+        for relevance, ranking in zip(qrels.relevance.values(), rankings, strict=True)
     ]
-    low, high = bootstrap_ci([ndcg(each, 10) for each in gains])
+    ndcgs = [ndcg(values, 10) for values in gains]
+    low, high = bootstrap_ci(ndcgs)
     return Metrics(
-        ndcg_at_10=statistics.fmean(ndcg(each, 10) for each in gains),
+        ndcg_at_10=statistics.fmean(ndcgs),
         ndcg_low=low,
         ndcg_high=high,
         mrr=statistics.fmean(map(reciprocal_rank, gains)),
-        recall_at_1=statistics.fmean(recall(each, 1) for each in gains),
-        recall_at_5=statistics.fmean(recall(each, 5) for each in gains),
-        recall_at_10=statistics.fmean(recall(each, 10) for each in gains),
-        spread=statistics.fmean(statistics.pstdev(result.score for result in ranking) for ranking in rankings),
-        gap=_mean([_gap(ranking, each) for ranking, each in zip(rankings, gains, strict=True)]) or 0.0,
-        agreement=_agreement(judgements, rankings),
+        recall_at_1=statistics.fmean(recall(values, 1) for values in gains),
+        recall_at_5=statistics.fmean(recall(values, 5) for values in gains),
+        recall_at_10=statistics.fmean(recall(values, 10) for values in gains),
+        score_std=statistics.fmean(statistics.pstdev(result.score for result in ranking) for ranking in rankings),
+        score_margin=_mean(map(_score_margin, rankings, gains)) or 0.0,
+        agreement=_language_agreement(qrels, rankings),
     )
 
 
-def ndcg(gains: Sequence[float], depth: int) -> float:
-    """Normalised discounted cumulative gain of relevances in ranked order, 0 to 1."""
+def ndcg(gains: Sequence[float], k: int) -> float:
+    """Normalized discounted cumulative gain at `k` of the relevances in ranked order, 0 to 1.
 
-    def discounted(ordered: Sequence[float]) -> float:
-        return sum(gain / math.log2(place + 2) for place, gain in enumerate(ordered[:depth]))
+    DCG@k = sum of gain / log2(rank + 1); Järvelin and Kekäläinen, 2002.
+    """
 
-    return discounted(gains) / discounted(sorted(gains, reverse=True))
+    def dcg(ordered: Sequence[float]) -> float:
+        return sum(gain / math.log2(rank + 1) for rank, gain in enumerate(ordered[:k], start=1))
+
+    return dcg(gains) / dcg(sorted(gains, reverse=True))
 
 
 def reciprocal_rank(gains: Sequence[float]) -> float:
-    """1 / the rank of the first relevant picture."""
-    return 1 / next(place for place, gain in enumerate(gains, start=1) if gain > 0)
+    """1 / the rank of the first relevant image."""
+    return 1 / next(rank for rank, gain in enumerate(gains, start=1) if gain > 0)
 
 
-def recall(gains: Sequence[float], depth: int) -> float:
-    """The share of the relevant pictures that stand among the first `depth`."""
-    return sum(gain > 0 for gain in gains[:depth]) / sum(gain > 0 for gain in gains)
+def recall(gains: Sequence[float], k: int) -> float:
+    """The share of the relevant images that are among the first `k`."""
+    return sum(gain > 0 for gain in gains[:k]) / sum(gain > 0 for gain in gains)
 
 
 def bootstrap_ci(values: Sequence[float]) -> tuple[float, float]:
-    """Where the mean lies in the middle 95% of resamplings (bootstrap), the same on every run."""
-    draw = random.Random(0)
-    means = sorted(statistics.fmean(draw.choices(values, k=len(values))) for _ in range(_RESAMPLES))
+    """The 95% confidence interval of the mean by the percentile bootstrap, the same on every run."""
+    random_state = random.Random(0)
+    means = sorted(statistics.fmean(random_state.choices(values, k=len(values))) for _ in range(_RESAMPLES))
     return means[_RESAMPLES // 40], means[-_RESAMPLES // 40 - 1]
 
 
-def _gap(ranking: Sequence[ImageScore], gains: Sequence[float]) -> float | None:
+def spearman(left: Sequence[float], right: Sequence[float]) -> float | None:
+    """Spearman's rank correlation; None where all values of one side are equal."""
+    if len(set(left)) < 2 or len(set(right)) < 2:
+        return None
+    return statistics.correlation(_average_ranks(left), _average_ranks(right))
+
+
+def _average_ranks(values: Sequence[float]) -> list[float]:
+    """Ranks from 1; equal values share the mean of theirs."""
+    ordered = sorted(values)
+    return [(bisect_left(ordered, value) + bisect_right(ordered, value) + 1) / 2 for value in values]
+
+
+def _score_margin(ranking: Sequence[ImageScore], gains: Sequence[float]) -> float | None:
     relevant = [result.score for result, gain in zip(ranking, gains, strict=True) if gain > 0]
     others = [result.score for result, gain in zip(ranking, gains, strict=True) if gain == 0]
     return statistics.fmean(relevant) - statistics.fmean(others) if others else None
 
 
-def _agreement(judgements: Qrels, rankings: Sequence[Sequence[ImageScore]]) -> float | None:
-    """The mean rank correlation over all pairs of one Chinese and one English query with the same judgements."""
+def _language_agreement(qrels: Qrels, rankings: Sequence[Sequence[ImageScore]]) -> float | None:
+    """The mean rank correlation over all pairs of a Chinese and an English query with the same judgments."""
     by_language: dict[tuple[str, ...], list[tuple[dict[int, float], list[float]]]] = {}
-    for (query, judged), ranking in zip(judgements.relevance.items(), rankings, strict=True):
+    for (query, relevance), ranking in zip(qrels.relevance.items(), rankings, strict=True):
         scores = [result.score for result in sorted(ranking, key=lambda result: result.index)]
-        relevant = {place: value for place, value in judged.items() if value > 0}
+        relevant = {index: value for index, value in relevance.items() if value > 0}
         by_language.setdefault(normalize_query(query).languages, []).append((relevant, scores))
     return _mean(
-        spearman(chinese, english)
-        for wanted, chinese in by_language.get(("zh",), [])
-        for same, english in by_language.get(("en",), [])
-        if wanted == same
+        spearman(chinese_scores, english_scores)
+        for chinese_relevant, chinese_scores in by_language.get(("zh",), [])
+        for english_relevant, english_scores in by_language.get(("en",), [])
+        if chinese_relevant == english_relevant
     )
 
 
-def spearman(left: Sequence[float], right: Sequence[float]) -> float | None:
-    """Spearman's rank correlation, equal values sharing their ranks; None where one side is all equal."""
-    if len(set(left)) < 2 or len(set(right)) < 2:
-        return None
-    return statistics.correlation(_ranks(left), _ranks(right))
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    ranks, before = [0.0] * len(values), 0
-    order = sorted(range(len(values)), key=values.__getitem__)
-    for _, group in groupby(order, key=values.__getitem__):
-        equal = list(group)
-        for place in equal:
-            ranks[place] = before + (len(equal) + 1) / 2
-        before += len(equal)
-    return ranks
-
-
 def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None
-
-
-def chart(measured: Mapping[str, Metrics]) -> altair.LayerChart:
-    """Bars of the measures from 0 to 1, one colour a setting, with the range of NDCG@10 as a line on its bar."""
-    import altair
-
-    shown = {"NDCG@10": "ndcg_at_10", "MRR": "mrr", "recall@1": "recall_at_1", "recall@5": "recall_at_5"}
-    shown |= {"recall@10": "recall_at_10", "zh/en agreement": "agreement"}
-    settings = {setting: asdict(measures) for setting, measures in measured.items()}
-    bars = [
-        {"measure": title, "setting": setting, "value": values[field]}
-        for title, field in shown.items()
-        for setting, values in settings.items()
-    ]
-    ranges = [{"measure": "NDCG@10", "setting": setting, **values} for setting, values in settings.items()]
-    flat = altair.Axis(labelAngle=0)
-    placed = {
-        "x": altair.X("measure:N", sort=None, title=None, axis=flat),
-        "xOffset": altair.XOffset("setting:N", sort=None),
-    }
-    value = altair.Y("value:Q", title=None)
-    colour = altair.Color("setting:N", sort=None, title=None)
-    drawn = altair.Chart({"values": bars}).mark_bar().encode(**placed, y=value, color=colour)
-    lines = altair.Chart({"values": ranges}).mark_rule().encode(**placed, y="ndcg_low:Q", y2="ndcg_high:Q")
-    layers: altair.LayerChart = (drawn + lines).properties(width=660)
-    return layers
+    """The mean of those that are defined; None where none is."""
+    defined = [value for value in values if value is not None]
+    return statistics.fmean(defined) if defined else None

@@ -1,6 +1,4 @@
-"""One ranking running in a worker thread: its progress, its results so far, and how to stop it. Knows nothing of the
-page.
-"""
+"""Job: one ranking in a worker thread, with its progress, its results so far, and a way to stop it."""
 
 from __future__ import annotations
 
@@ -22,7 +20,7 @@ from lychee_rerank.weights.locate import Checkpoint
 logger = logging.getLogger(__name__)
 
 JobState = Literal["loading", "scoring", "explaining", "done", "stopped", "failed"]
-_EVENTS_KEPT = 200
+_MAX_LATEST = 200
 
 
 class SupportsRanking(Protocol):
@@ -32,7 +30,7 @@ class SupportsRanking(Protocol):
     def checkpoint(self) -> Checkpoint: ...
     def stream(
         self, query: Query, images: Sequence[bytes | Path], *, options: ScoringOptions
-    ) -> Generator[ImageScore]: ...
+    ) -> Generator[ImageScore, None, None]: ...
     def explain(
         self, query: Query, result: ImageScore, image: bytes | Path, *, options: ScoringOptions
     ) -> ImageScore: ...
@@ -41,7 +39,7 @@ class SupportsRanking(Protocol):
 
 @dataclass(frozen=True)
 class JobImage:
-    """One picture of a job: `key` is its identity (content hash), `source` its bytes or its path."""
+    """One image of a job: `key` identifies it (the hash of its content), `source` is its bytes or its path."""
 
     key: str
     name: str
@@ -53,7 +51,11 @@ AnyJobImage = TypeVar("AnyJobImage", bound=JobImage)
 
 @dataclass(frozen=True)
 class JobStatus:
-    """A job at one moment. `ranking` is what is scored so far, best first; `latest` the newest results, newest last."""
+    """A job at one moment.
+
+    `ranking` holds the results so far, best first; `latest` the newest of them, newest last; `explained` counts the
+    answers completed after scoring. `seconds` is the time spent scoring, `seconds_left` an estimate of the rest.
+    """
 
     state: JobState
     total: int
@@ -75,8 +77,10 @@ class JobStatus:
 
 
 class Job(Generic[AnyJobImage]):
-    """Scores `pictures` in the background as soon as it is made. `open_reranker` is called in the worker, since
-    loading takes long. `model` is the name of what it opened and `prompt` what that is asked, both "" before.
+    """Scores `images` in the background, from its construction on.
+
+    `open_reranker` is called in the worker thread, because loading a model takes long. `model` is the name of the
+    model it loaded and `prompt` the whole prompt; both are "" until then.
     """
 
     def __init__(
@@ -91,39 +95,40 @@ class Job(Generic[AnyJobImage]):
         self.images = tuple(images)
         self.started = time.time()
         self.model = self.prompt = ""
-        self._open = open_reranker
+        self._open_reranker = open_reranker
         self._explain = explain
         self._lock = Lock()
         self._stop = Event()
         self._state: JobState = "loading"
         self._error: LycheeError | None = None
         self._results: dict[int, ImageScore] = {}
-        self._latest: deque[ImageScore] = deque(maxlen=_EVENTS_KEPT)
+        self._latest: deque[ImageScore] = deque(maxlen=_MAX_LATEST)
         self._explained = 0
-        self._began = self._ended = time.monotonic()
+        self._scoring_started = self._scoring_ended = time.monotonic()
         self._thread = Thread(target=self._run, name="ranking", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the picture at hand; what is scored stays."""
+        """Stop after the current image; results so far stay."""
         self._stop.set()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Until the worker has ended."""
+        """Block until the worker has ended, or for so many seconds."""
         self._thread.join(seconds)
 
     def status(self) -> JobStatus:
         with self._lock:
             results, latest, state = list(self._results.values()), tuple(self._latest), self._state
             explained, error = self._explained, self._error
-        taken = (self._ended if state in ("done", "stopped", "failed") else time.monotonic()) - self._began
-        left = taken / len(results) * (len(self.images) - len(results)) if results and state == "scoring" else None
+        end = self._scoring_ended if state in ("done", "stopped", "failed") else time.monotonic()
+        seconds, total = end - self._scoring_started, len(self.images)
+        left = seconds / len(results) * (total - len(results)) if results and state == "scoring" else None
         ranking = tuple(rank(results))
-        return JobStatus(state, len(self.images), ranking, latest, explained, left, self._stop.is_set(), taken, error)
+        return JobStatus(state, total, ranking, latest, explained, left, self._stop.is_set(), seconds, error)
 
     def _run(self) -> None:
         try:
-            reranker, options = self._open()
+            reranker, options = self._open_reranker()
             self.model = reranker.checkpoint.name
             self.prompt = reranker.prompt_text(self.query, options=options)
             self._set_state("scoring")
@@ -133,38 +138,34 @@ class Job(Generic[AnyJobImage]):
                 self._complete_answers(reranker, options)
             self._set_state("stopped" if len(self._results) < len(self.images) else "done")
         except LycheeError as error:
-            self._fail(error)
+            self._set_state("failed", error)
         except MemoryError:
-            self._fail(OutOfMemoryError("The computer ran out of memory."))
-        except Exception as error:  # a worker thread has nobody above it: what nobody foresaw must reach the page too
+            self._set_state("failed", OutOfMemoryError("The computer ran out of memory."))
+        except Exception as error:  # nothing catches errors of a thread: without this the page would wait forever
             logger.exception("The ranking broke off.")
-            self._fail(LycheeError(f"The ranking broke off: {error}"))
+            self._set_state("failed", LycheeError(f"The ranking broke off: {error}"))
 
     def _score(self, reranker: SupportsRanking, options: ScoringOptions) -> None:
-        self._began = self._ended = time.monotonic()
+        self._scoring_started = self._scoring_ended = time.monotonic()
         results = reranker.stream(self.query, [image.source for image in self.images], options=options)
         while not self._stop.is_set() and (result := next(results, None)) is not None:
-            named = replace(result, name=self.images[result.index].name)
+            result = replace(result, name=self.images[result.index].name)
             with self._lock:
-                self._results[result.index] = named
-                self._latest.append(named)
-                self._ended = time.monotonic()
+                self._results[result.index] = result
+                self._latest.append(result)
+                self._scoring_ended = time.monotonic()
         results.close()
 
     def _complete_answers(self, reranker: SupportsRanking, options: ScoringOptions) -> None:
-        """Reasons, best picture first."""
+        """Complete the answers with their reasons, best image first."""
         for result in self.status().ranking:
             if self._stop.is_set():
                 return
-            complete = reranker.explain(self.query, result, self.images[result.index].source, options=options)
+            explained = reranker.explain(self.query, result, self.images[result.index].source, options=options)
             with self._lock:
-                self._results[result.index] = complete
+                self._results[result.index] = explained
                 self._explained += 1
 
-    def _set_state(self, state: JobState) -> None:
+    def _set_state(self, state: JobState, error: LycheeError | None = None) -> None:
         with self._lock:
-            self._state = state
-
-    def _fail(self, error: LycheeError) -> None:
-        with self._lock:
-            self._state, self._error = "failed", error
+            self._state, self._error = state, error

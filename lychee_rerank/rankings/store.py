@@ -1,9 +1,9 @@
-"""The journal: what was scored is kept as it comes, so that an interrupted ranking goes on where it stopped.
+"""Journal: scores kept on disk as they come, so that an interrupted ranking continues where it stopped.
 
-One file for each ranking (a query, the settings and the weights that scored it), one JSON line for each picture,
-only ever appended to. A picture is known by its content, so moved and renamed files are found again and two equal
-files are scored once. Each line is handed to the operating system at once and so survives `kill -9`; the disk is
-told to store it every two seconds, so a power cut costs at most the last moments. A line cut short is dropped.
+One append-only file for each ranking (a query, the settings and the weights), one JSON line for each image. Images are
+identified by content, so moved and renamed files are recognized and equal files are scored once. Each line is written
+at once and so survives `kill -9`; fsync runs every two seconds, so a power cut costs at most the last two. A line cut
+short is dropped.
 """
 
 from __future__ import annotations
@@ -18,28 +18,29 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
 from filelock import FileLock, Timeout
 
 from lychee_rerank.errors import JournalError, PictureProblem
-from lychee_rerank.images.load import MAX_BYTES
+from lychee_rerank.images.files import MAX_BYTES
 from lychee_rerank.results import ImageScore
 from lychee_rerank.text.score_parser import ParsedScore
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
-_SECONDS_BETWEEN_SYNCS = 2.0
-_PIECE = 2**20
-_SAMPLE = 2**16
+_SYNC_INTERVAL_S = 2.0
+_SAMPLE_BYTES = 2**16
 _SAMPLES_PER_SHARD = 16
-_JOURNAL_NAME = re.compile("[0-9a-f]{32}")  # what `journal_path` gives
+_JOURNAL_STEM = re.compile("[0-9a-f]{32}")  # as `journal_path` names them
+_blake2b = partial(hashlib.blake2b, digest_size=16)
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageFile:
-    """One file to score: `index` is its place in the input, `key` tells its content (None where it cannot be read)."""
+    """One file to score: `index` is its position in the input, `key` the hash of its content (None if unreadable)."""
 
     index: int
     path: str
@@ -47,46 +48,46 @@ class ImageFile:
 
 
 class Journal:
-    """The scores kept of one ranking. Memory holds a place in the file for each picture, not the scores.
+    """The scores of one ranking by image key. Memory holds an offset into the file for each image, not the score.
 
-    `about` is put into the first line, for people. `fresh` begins anew. Raises JournalError where another run has the
-    same journal open.
+    `about` goes into the first line, for people. `fresh` discards the old scores. Raises JournalError where another
+    run has the same journal open, and wherever the file cannot be written.
     """
 
     def __init__(self, path: Path, *, about: dict[str, str] | None = None, fresh: bool = False) -> None:
-        self._lock = _locked(path)
-        with _told(path):
+        self._path = path
+        self._lock = _acquire_lock(path)
+        with _as_journal_error(path):
             if fresh:
                 path.unlink(missing_ok=True)
-            self._places = _read_places(path)
+            self._offsets = _read_offsets(path)
             self._writer = path.open("ab", buffering=0)
             self._reader = path.open("rb")
-        self._path = path
-        self._synced = time.monotonic()
+        self._last_sync = time.monotonic()
         if self._writer.tell() == 0:
             self._append({"about": about or {}})
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._offsets)
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._places
+    def __contains__(self, key: str | None) -> bool:
+        return key in self._offsets
 
     def get(self, key: str) -> ImageScore:
-        """The score kept for a picture. Raises KeyError where there is none."""
-        self._reader.seek(self._places[key])
-        return _result_from(json.loads(self._reader.readline())["result"])
+        """The score of an image. Raises KeyError where there is none."""
+        self._reader.seek(self._offsets[key])
+        return _to_result(json.loads(self._reader.readline())["result"])
 
     def add(self, key: str, result: ImageScore) -> None:
-        """Keeps a score. A picture that is already there keeps the score it has."""
-        if key not in self._places:
-            self._places[key] = self._append({"picture": key, "result": dataclasses.asdict(result)})
+        """Keep a score. An image that already has one keeps that."""
+        if key not in self._offsets:
+            self._offsets[key] = self._append({"picture": key, "result": dataclasses.asdict(result)})
 
     def close(self) -> None:
         try:
@@ -96,35 +97,32 @@ class Journal:
             self._reader.close()
             self._lock.release()
 
-    def _append(self, line: dict[str, object]) -> int:
-        place = self._writer.seek(0, os.SEEK_END)
-        with _told(self._path):
-            self._write(json.dumps(line).encode() + b"\n", place)
-            if time.monotonic() - self._synced > _SECONDS_BETWEEN_SYNCS:
+    def _append(self, entry: dict[str, object]) -> int:
+        """Write one line and return its offset."""
+        offset = self._writer.seek(0, os.SEEK_END)
+        line = json.dumps(entry).encode() + b"\n"
+        with _as_journal_error(self._path):
+            if self._writer.write(line) < len(line):  # a full disk took a part: cut it off, or it spoils the next line
+                self._writer.truncate(offset)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if time.monotonic() - self._last_sync > _SYNC_INTERVAL_S:
                 os.fsync(self._writer.fileno())
-                self._synced = time.monotonic()
-        return place
-
-    def _write(self, line: bytes, place: int) -> None:
-        """A full disk may take half of a line: that half is cut off again, so that the next line starts on its own."""
-        if self._writer.write(line) < len(line):
-            self._writer.truncate(place)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self._last_sync = time.monotonic()
+        return offset
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
-    """What the system refuses, as a JournalError that names the folder."""
+def _as_journal_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        why = error.strerror or error
-        raise JournalError(f"Scores cannot be kept in {path.parent} (see --journal): {why}.") from error
+        reason = error.strerror or error
+        raise JournalError(f"Scores cannot be kept in {path.parent} (see --journal): {reason}.") from error
 
 
-def _locked(path: Path) -> FileLock:
+def _acquire_lock(path: Path) -> FileLock:
     lock = FileLock(path.with_suffix(".lock"))
-    with _told(path):
+    with _as_journal_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
@@ -133,37 +131,37 @@ def _locked(path: Path) -> FileLock:
     return lock
 
 
-def _read_places(path: Path) -> dict[str, int]:
-    """Where each picture's line begins. Cuts off a torn last line, so that the next line starts on its own."""
+def _read_offsets(path: Path) -> dict[str, int]:
+    """Where each image's line begins. Cuts off an incomplete last line, so that the next one starts on its own."""
     path.touch()
-    places: dict[str, int] = {}
-    whole = damaged = 0
+    offsets: dict[str, int] = {}
+    offset = damaged = 0
     with path.open("r+b") as file:
         for line in file:
             if not line.endswith(b"\n"):
                 break
             try:
-                if key := _key_in(line):
-                    places[key] = whole
+                if key := _parse_key(line):
+                    offsets[key] = offset
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 damaged += 1
-            whole += len(line)
-        file.truncate(whole)
+            offset += len(line)
+        file.truncate(offset)
     if damaged:
-        _log.warning("Damaged lines in the journal are left out, and their pictures scored again: %d.", damaged)
-    return places
+        logger.warning("Damaged lines in the journal are left out, and their pictures scored again: %d.", damaged)
+    return offsets
 
 
-def _key_in(line: bytes) -> str | None:
-    """The picture that a line holds a whole score of; None for the first line. Raises many things for damage."""
+def _parse_key(line: bytes) -> str | None:
+    """The key of the image whose score a line holds; None for the first line. Raises several errors for damage."""
     entry = json.loads(line)
     if "about" in entry:
         return None
-    _result_from(entry["result"])
+    _to_result(entry["result"])
     return str(entry["picture"])
 
 
-def _result_from(fields: dict[str, object]) -> ImageScore:
+def _to_result(fields: dict[str, object]) -> ImageScore:
     parsed, problem = fields.pop("parsed"), fields.pop("problem")
     fields["score"] = float(fields["score"])  # type: ignore[arg-type]
     if isinstance(parsed, dict):
@@ -177,19 +175,21 @@ def _result_from(fields: dict[str, object]) -> ImageScore:
 
 
 def score_missing(
-    pictures: Sequence[ImageFile], journal: Journal, stream: Callable[[Iterator[str]], Iterator[ImageScore]]
+    files: Sequence[ImageFile], journal: Journal, stream: Callable[[Iterator[str]], Iterator[ImageScore]]
 ) -> Iterator[ImageScore]:
-    """Every picture's outcome, in input order; only what the journal does not hold yet goes through `stream`.
+    """The result of every file, in input order; only those that the journal does not hold go through `stream`.
 
     `stream` takes paths and gives one result for each, in their order (`Reranker.stream` with its query bound).
-    A picture that could not be scored is not kept, so the next run tries it again.
+    A failure is not kept, so the next run tries that image again.
     """
-    fresh = _to_score(pictures, journal)
-    results = iter(stream(picture.path for picture in fresh.values()))
+    first = {file.key or file.index: file for file in reversed(files)}  # of equal files
+    missing = [file for file in files if first[file.key or file.index] is file and file.key not in journal]
+    results = iter(stream(file.path for file in missing))
+    pending = {file.index for file in missing}
     failed: dict[str, ImageScore] = {}
-    for picture in pictures:
-        key = picture.key or ""
-        if picture.index in fresh:
+    for file in files:
+        key = file.key or ""
+        if file.index in pending:
             result = next(results)
             if result.problem is not None:
                 failed[key] = result
@@ -197,59 +197,47 @@ def score_missing(
                 journal.add(key, result)
         else:
             result = journal.get(key) if key in journal else failed[key]
-        yield dataclasses.replace(result, index=picture.index, name=picture.path)
-
-
-def _to_score(pictures: Sequence[ImageFile], journal: Journal) -> dict[int, ImageFile]:
-    """The pictures without a score, by index; of equal ones the first. One that cannot be read is equal to none."""
-    first: dict[str | int, ImageFile] = {}
-    for picture in pictures:
-        if picture.key is None or picture.key not in journal:
-            first.setdefault(picture.key or picture.index, picture)
-    return {picture.index: picture for picture in first.values()}
+        yield dataclasses.replace(result, index=file.index, name=file.path)
 
 
 def hash_file(path: str | Path) -> str | None:
     """The hash of a file's content; None where the file cannot be read or is too large to be scored."""
-    digest = hashlib.blake2b(digest_size=16)
     try:
         if os.path.getsize(path) > MAX_BYTES:
             return None
         with Path(path).open("rb") as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
+            return hashlib.file_digest(file, _blake2b).hexdigest()
     except OSError:
         return None
-    return digest.hexdigest()
 
 
 def fingerprint(folder: Path) -> str:
-    """Tells two checkpoints apart, wherever they lie: from their small files and samples all through the weights.
+    """Identifies a checkpoint wherever it lies: a hash of its JSON files and of samples spread over the weights.
 
     Hashing 16 GB would take longer than scoring; two trainings differ everywhere, so samples are enough.
     """
-    digest = hashlib.blake2b(digest_size=16)
+    digest = _blake2b()
     for path in sorted(folder.glob("*.json")) + sorted(folder.glob("*.safetensors")):
         size = path.stat().st_size
         digest.update(f"{path.name} {size}\n".encode())
         with path.open("rb") as file:
-            for place in range(0, size, max(_SAMPLE, size // _SAMPLES_PER_SHARD)):
-                file.seek(place)
-                digest.update(file.read(_SAMPLE))
+            for offset in range(0, size, max(_SAMPLE_BYTES, size // _SAMPLES_PER_SHARD)):
+                file.seek(offset)
+                digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()
 
 
 def journal_path(folder: Path, **settings: str) -> Path:
-    """The journal for one ranking: the same settings, in any order, always give the same file."""
-    told = json.dumps(settings, sort_keys=True, ensure_ascii=True).encode()
-    return folder / f"{hashlib.blake2b(told, digest_size=16).hexdigest()}.jsonl"
+    """The journal of one ranking: the same settings, in any order, always give the same file."""
+    digest = _blake2b(json.dumps(settings, sort_keys=True, ensure_ascii=True).encode())
+    return folder / f"{digest.hexdigest()}.jsonl"
 
 
 def prune(folder: Path, *, days: float = 30) -> None:
-    """Deletes journals that no run has used for `days`, so that they do not pile up; no other file is touched."""
+    """Delete journals that no run has used for `days`; other files are left alone."""
     oldest = time.time() - days * 86_400
     for path in folder.glob("*.jsonl"):
         with suppress(OSError):  # another run may do the same at this moment, and what cannot be deleted stays
-            if _JOURNAL_NAME.fullmatch(path.stem) and path.stat().st_mtime < oldest:
+            if _JOURNAL_STEM.fullmatch(path.stem) and path.stat().st_mtime < oldest:
                 path.unlink()
                 path.with_suffix(".lock").unlink()

@@ -1,9 +1,9 @@
-"""`lychee-rerank doctor`: what a person reads."""
+"""`lychee-rerank doctor`: what a person reads, and what a program does."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,60 +11,67 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from lychee_rerank.cli import app
-from lychee_rerank.cli.doctor import screen
-from lychee_rerank.doctor import diagnose as doctor
+from lychee_rerank.cli.doctor import screen, to_json
+from lychee_rerank.devices.speed import DeviceSpeed
+from lychee_rerank.doctor import diagnose as diagnose_module
 from lychee_rerank.doctor.estimate import Estimate
-from lychee_rerank.doctor.recommend import next_steps
+from lychee_rerank.doctor.recommend import recommend
 from lychee_rerank.doctor.report import Report
-from support.doctor_reports import CPU_ONLY, CUT, ONLY_DEMO, READY, places
+from support.doctor_reports import CPU_VERSIONS, DAMAGED, GPU, ONLY_DEMO, READY, locations
 
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["doctor", *arguments])
 
 
-def told(report: Report) -> str:
+def render(report: Report) -> str:
     console = Console(width=120)
     with console.capture() as capture:
         console.print(screen(report))
     return capture.get()
 
 
-def test_it_fits_on_one_screen() -> None:
-    assert len(told(READY).splitlines()) < 24
+def test_the_report_fits_on_one_screen() -> None:
+    assert len(render(READY).splitlines()) < 24
 
 
-def test_it_tells_versions_devices_weights_plan_and_next() -> None:
-    words = told(replace(READY, next_steps=next_steps(READY)))
-    assert "torch 2.15.0+cu132 (CUDA 13.2)" in words
-    assert "driver 570.86" in words
-    assert "GPU 0 (NVIDIA GeForce RTX 4090): 23.0 GiB of 24.0 GiB free" in words
-    assert "1. --model, LYCHEE_MODEL: nothing named" in words
-    assert "2. Hugging Face cache: vec-ai/lychee-rerank-mm, 15.4 GiB, complete, ~/hub" in words
-    assert "3. ModelScope cache: nothing in ~/ms" in words
-    assert "vec-ai/lychee-rerank-mm: 28 of 28 blocks on GPU 0" in words
-    assert "Everything is ready" in words
+def test_versions_devices_weights_plan_and_next_steps_are_shown() -> None:
+    text = render(replace(READY, next_steps=recommend(READY)))
+    assert "torch 2.15.0+cu132 (CUDA 13.2)" in text
+    assert "driver 570.86" in text
+    assert "GPU 0 (NVIDIA GeForce RTX 4090): 23.0 GiB of 24.0 GiB free" in text
+    assert "1. --model, LYCHEE_MODEL: nothing named" in text
+    assert "2. Hugging Face cache: vec-ai/lychee-rerank-mm, 15.4 GiB, complete, ~/hub" in text
+    assert "3. ModelScope cache: nothing in ~/ms" in text
+    assert "vec-ai/lychee-rerank-mm: 28 of 28 blocks on GPU 0" in text
+    assert "Everything is ready" in text
 
 
-def test_damaged_weights_are_listed_with_each_thing_that_is_wrong() -> None:
-    words = told(replace(READY, places=places(CUT), in_use="demo"))
-    assert "damaged" in words
-    assert "c is missing" in words
+def test_sections_without_anything_to_say_are_left_out() -> None:
+    text = render(replace(READY, gpus=()))
+    assert "Cards" not in text
+    assert "Trouble" not in text
 
 
-def test_an_estimate_is_told_as_a_range() -> None:
-    plan = replace(READY.plans[0], least=Estimate(0.0223, 4.51))
-    assert "about 22 to 45 ms a picture by yes/no, 4.5 to 9 s by a written score" in told(replace(READY, plans=(plan,)))
+def test_damaged_weights_are_listed_with_each_problem() -> None:
+    text = render(replace(READY, locations=locations(DAMAGED), in_use="demo"))
+    assert "damaged" in text
+    assert "c is missing" in text
+
+
+def test_an_estimate_is_shown_as_a_range() -> None:
+    plan = replace(READY.plans[0], estimate=Estimate(0.0223, 4.51))
+    text = render(replace(READY, plans=(plan,)))
+    assert "about 22 to 45 ms a picture by yes/no, 4.5 to 9 s by a written score" in text
 
 
 def test_a_plan_that_memory_does_not_allow_says_so() -> None:
-    assert "28 of 28 blocks on GPU 0: too little memory" in told(
-        replace(READY, plans=(replace(READY.plans[0], fits=False),))
-    )
+    plan = replace(READY.plans[0], fits=False)
+    assert "28 of 28 blocks on GPU 0: too little memory" in render(replace(READY, plans=(plan,)))
 
 
-def test_names_in_brackets_are_not_read_as_markup() -> None:
-    assert "[bold]x[/bold]" in told(replace(READY, troubles=("[bold]x[/bold]",)))
+def test_text_in_brackets_is_not_read_as_markup() -> None:
+    assert "[bold]x[/bold]" in render(replace(READY, issues=("[bold]x[/bold]",)))
 
 
 def test_a_machine_without_the_real_weights_is_no_failure(machine: Path) -> None:
@@ -74,15 +81,40 @@ def test_a_machine_without_the_real_weights_is_no_failure(machine: Path) -> None
     assert "alice" not in result.stdout
 
 
-def test_json_holds_the_same_facts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda *args, **options: ONLY_DEMO)
+def test_json_is_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnose_module, "diagnose", lambda *args, **options: ONLY_DEMO)
     result = run("--json")
-    assert json.loads(result.stdout) == json.loads(json.dumps(asdict(ONLY_DEMO)))
+    assert json.loads(result.stdout) == json.loads(json.dumps(to_json(ONLY_DEMO)))
+
+
+def test_json_keeps_its_first_keys() -> None:
+    plan = replace(READY.plans[0], estimate=Estimate(1, 2))
+    gpu = replace(GPU, speed=DeviceSpeed(1.0, 2.0, 3.0, 4.0))
+    facts = to_json(replace(READY, devices=(gpu,), plans=(plan,)))
+    keys = "versions cards processors disk disk_free places in_use plans troubles runs next_steps"
+    versions = "app python system torch build transformers streamlit driver"
+    assert set(facts) == set(keys.split())
+    assert set(facts["versions"]) == set(versions.split())
+    assert set(facts["cards"][0]) == {"title", "free", "total", "driver"}
+    assert set(facts["processors"][0]) == {"name", "title", "free", "total", "speed"}
+    assert facts["processors"][0]["speed"] == {"flops": 1.0, "reading": 2.0, "starting": 3.0, "fetching": 4.0}
+    assert set(facts["places"][1]) == {"source", "where", "found"}
+    assert set(facts["places"][1]["found"][0]) == {"name", "path", "size", "problems"}
+    assert facts["plans"][0] == {
+        "name": "vec-ai/lychee-rerank-mm",
+        "here": True,
+        "words": "28 of 28 blocks on GPU 0",
+        "fits": True,
+        "on_gpu": True,
+        "on_empty_gpu": True,
+        "least": {"yes_no": 1, "generate": 2},
+    }
 
 
 def test_a_machine_that_cannot_score_anything_ends_with_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = replace(ONLY_DEMO, versions=replace(CPU_ONLY, build=None), processors=(), plans=(), runs=False)
-    monkeypatch.setattr(doctor, "examine", lambda *args, **options: broken)
+    versions = {**CPU_VERSIONS, "build": None}
+    broken = replace(ONLY_DEMO, versions=versions, devices=(), plans=(), can_score=False)
+    monkeypatch.setattr(diagnose_module, "diagnose", lambda *args, **options: broken)
     assert run().exit_code == 1
 
 

@@ -1,3 +1,5 @@
+"""A ranking as CSV, JSON and ZIP."""
+
 from __future__ import annotations
 
 import csv
@@ -35,18 +37,18 @@ BROKEN = ImageScore(
 RANKING = [BEST, SECOND, BROKEN]
 
 
-def rows_of(table: bytes) -> list[dict[str, str]]:
+def read_rows(table: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(table.decode("utf-8-sig"), newline="")))
 
 
-def test_csv_starts_with_the_mark_and_ends_lines_as_excel_expects() -> None:
+def test_csv_starts_with_a_byte_order_mark_and_ends_lines_as_excel_expects() -> None:
     table = to_csv(RANKING, query="海边")
     assert table.startswith(b"\xef\xbb\xbfquery,rank,score,name,")
     assert table.count(b"\r\n") == 4
 
 
-def test_csv_is_read_back_as_it_was() -> None:
-    best, second, broken = rows_of(to_csv(RANKING, query="海边"))
+def test_csv_reads_back_as_it_was_written() -> None:
+    best, second, broken = read_rows(to_csv(RANKING, query="海边"))
     assert (best["query"], best["rank"], best["score"], best["name"]) == ("海边", "1", "8.6", BEST.name)
     assert (best["answer"], best["tier"], best["notes"]) == (BEST.answer, "primary", "exif_rotated alpha_flattened")
     assert (second["probability"], second["tier"]) == ("0.325", "")
@@ -55,26 +57,26 @@ def test_csv_is_read_back_as_it_was() -> None:
 
 def test_tables_of_several_queries_can_be_joined() -> None:
     joined = to_csv(RANKING, query="cat") + to_csv(RANKING, query="狗", header=False)
-    assert [row["query"] for row in rows_of(joined)] == ["cat"] * 3 + ["狗"] * 3
+    assert [row["query"] for row in read_rows(joined)] == ["cat"] * 3 + ["狗"] * 3
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "＝", "＋"])
-def test_a_text_that_a_spreadsheet_would_run_is_disarmed(start: str) -> None:
-    hostile = f"{start}HYPERLINK(1)"
-    (row,) = rows_of(to_csv([replace(BEST, name=hostile, answer=hostile)], query=hostile))
-    assert row["name"] == row["answer"] == row["query"] == f"'{hostile}"
+def test_a_text_that_a_spreadsheet_would_run_gets_an_apostrophe(start: str) -> None:
+    formula = f"{start}HYPERLINK(1)"
+    (row,) = read_rows(to_csv([replace(BEST, name=formula, answer=formula)], query=formula))
+    assert row["name"] == row["answer"] == row["query"] == f"'{formula}"
 
 
 @pytest.mark.parametrize("harmless", ["a=b.jpg", "8.6分", "'quoted'", "cat-dog@home.png", " =spaced"])
 def test_any_other_text_stays_as_it_is_in_csv(harmless: str) -> None:
-    (row,) = rows_of(to_csv([replace(BEST, name=harmless)]))
+    (row,) = read_rows(to_csv([replace(BEST, name=harmless)]))
     assert row["name"] == harmless
 
 
 @given(name=st.text(), answer=st.text())
 def test_any_text_survives_csv_and_json(name: str, answer: str) -> None:
     result = replace(BEST, name=name, answer=answer)
-    (row,) = rows_of(to_csv([result]))
+    (row,) = read_rows(to_csv([result]))
     assert row["rank"] == "1" and row["index"] == "1"
     assert json.loads(to_json([result]))["results"][0]["answer"] == answer
 
@@ -92,13 +94,13 @@ def test_json_leaves_chinese_readable() -> None:
     assert "白色连衣裙".encode() in to_json(RANKING)
 
 
-def test_a_file_name_that_is_no_valid_text_becomes_a_json_escape() -> None:
+def test_a_file_name_that_is_not_valid_text_becomes_a_json_escape() -> None:
     line = encode_json(record(replace(BEST, name="a\udcff.jpg")))
     assert b"a\\udcff.jpg" in line
     assert json.loads(line)["name"] == "a\udcff.jpg"
 
 
-def test_zip_holds_the_top_pictures_unchanged_and_named_by_rank(tmp_path: Path) -> None:
+def test_zip_holds_the_top_images_unchanged_and_named_by_rank(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(b"first")
     target = io.BytesIO()
     count = to_zip(RANKING, {0: b"", 1: tmp_path / "x.jpg", 2: b"second"}, 5, target)
@@ -154,5 +156,5 @@ def test_no_name_can_leave_its_folder_or_upset_windows(name: str) -> None:
     assert not set(safe) & set('<>:"/\\|?*\n\r\t\x00')
 
 
-def test_a_long_name_keeps_its_ending() -> None:
+def test_a_long_name_keeps_its_suffix() -> None:
     assert ranked_name(replace(BEST, name="长" * 200 + ".jpeg")).endswith("长.jpeg")

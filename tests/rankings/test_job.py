@@ -1,4 +1,4 @@
-"""One ranking in a worker thread: progress, Stop, failures, reasons."""
+"""One ranking in a worker thread: progress, stopping, failures, reasons."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from PIL import Image
 
 from lychee_rerank.errors import CheckpointError
 from lychee_rerank.rankings.job import Job, JobImage
+from lychee_rerank.reranker import ScoringOptions
 from lychee_rerank.text.query import normalize_query
-from support.fake_reranker import StandIn
-from support.images import encoded
+from support.fake_reranker import FakeReranker, open_fake_reranker
+from support.images import encode
 
 QUERY = normalize_query("红色")
 
 
-def reds(*amounts: int) -> list[JobImage]:
+def red_images(*amounts: int) -> list[JobImage]:
     return [
-        JobImage(str(place), f"{amount}.png", encoded(Image.new("RGB", (40, 30), (amount, 0, 0))))
-        for place, amount in enumerate(amounts)
+        JobImage(str(index), f"{amount}.png", encode(Image.new("RGB", (40, 30), (amount, 0, 0))))
+        for index, amount in enumerate(amounts)
     ]
 
 
-def until(job: Job, state: str) -> None:
+def wait_for_state(job: Job, state: str) -> None:
     for _ in range(600):
         if job.status().state == state:
             return
@@ -32,8 +33,8 @@ def until(job: Job, state: str) -> None:
     pytest.fail(f"never {state}: {job.status()}")
 
 
-def test_a_job_ranks_names_and_explains_every_picture() -> None:
-    job = Job(QUERY, reds(40, 250, 120), StandIn)
+def test_a_job_ranks_names_and_explains_every_image() -> None:
+    job = Job(QUERY, red_images(40, 250, 120), open_fake_reranker)
     job.wait(20)
     done = job.status()
     assert (done.state, done.done, done.total, done.explained) == ("done", 3, 3, 3)
@@ -43,9 +44,9 @@ def test_a_job_ranks_names_and_explains_every_picture() -> None:
 
 
 def test_stop_keeps_what_is_scored() -> None:
-    stand_in = StandIn(delay=0.03)
-    job = Job(QUERY, reds(*range(10, 250)), lambda: stand_in)
-    until(job, "scoring")
+    reranker, options = open_fake_reranker(delay=0.03)
+    job = Job(QUERY, red_images(*range(10, 250)), lambda: (reranker, options))
+    wait_for_state(job, "scoring")
     while not job.status().done:
         time.sleep(0.01)
     job.stop()
@@ -53,23 +54,23 @@ def test_stop_keeps_what_is_scored() -> None:
     stopped = job.status()
     assert stopped.state == "stopped"
     assert 0 < stopped.done < stopped.total
-    assert stand_in.scored <= stopped.done + 1
+    assert reranker.scored <= stopped.done + 1
 
 
 def test_stop_while_loading_scores_nothing() -> None:
-    def slow() -> StandIn:
+    def slow() -> tuple[FakeReranker, ScoringOptions]:
         time.sleep(0.2)
-        return StandIn()
+        return open_fake_reranker()
 
-    job = Job(QUERY, reds(1, 2), slow)
+    job = Job(QUERY, red_images(1, 2), slow)
     job.stop()
     job.wait(10)
     assert (job.status().state, job.status().done) == ("stopped", 0)
 
 
 def test_stopping_the_reasons_leaves_the_ranking_done() -> None:
-    job = Job(QUERY, reds(*range(10, 60)), lambda: StandIn(delay=0.01))
-    until(job, "explaining")
+    job = Job(QUERY, red_images(*range(10, 60)), lambda: open_fake_reranker(0.01))
+    wait_for_state(job, "explaining")
     job.stop()
     job.wait(10)
     done = job.status()
@@ -78,33 +79,33 @@ def test_stopping_the_reasons_leaves_the_ranking_done() -> None:
 
 
 def test_reasons_can_be_left_out() -> None:
-    job = Job(QUERY, reds(9, 200), StandIn, explain=False)
+    job = Job(QUERY, red_images(9, 200), open_fake_reranker, explain=False)
     job.wait(10)
     assert (job.status().state, job.status().explained) == ("done", 0)
 
 
 def test_a_model_that_cannot_be_loaded_fails_with_its_sentence() -> None:
-    def broken() -> StandIn:
+    def broken() -> tuple[FakeReranker, ScoringOptions]:
         raise CheckpointError("The checkpoint is damaged.", folder=Path("x"))
 
-    job = Job(QUERY, reds(1), broken)
+    job = Job(QUERY, red_images(1), broken)
     job.wait(10)
     assert (job.status().state, str(job.status().error)) == ("failed", "The checkpoint is damaged.")
 
 
-def test_what_nobody_foresaw_reaches_the_page(caplog: pytest.LogCaptureFixture) -> None:
-    class Odd(StandIn):
-        def stream(self, query: object, images: object) -> object:  # type: ignore[override]
+def test_an_unforeseen_error_is_logged_and_reported(caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(FakeReranker):
+        def stream(self, *_: object, **__: object) -> object:  # type: ignore[override]
             raise RuntimeError("driver lost")
 
-    job = Job(QUERY, reds(1), Odd)
+    job = Job(QUERY, red_images(1), lambda: (Failing(), ScoringOptions()))
     job.wait(10)
     assert "driver lost" in str(job.status().error)
     assert "broke off" in caplog.text
 
 
-def test_the_time_left_is_known_while_scoring() -> None:
-    job = Job(QUERY, reds(*range(100)), lambda: StandIn(delay=0.02))
+def test_the_time_left_is_estimated_while_scoring() -> None:
+    job = Job(QUERY, red_images(*range(100)), lambda: open_fake_reranker(0.02))
     while job.status().done < 3:
         time.sleep(0.01)
     left = job.status().seconds_left

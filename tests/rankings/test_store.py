@@ -1,3 +1,5 @@
+"""Scores kept on disk, and scoring only what is missing."""
+
 from __future__ import annotations
 
 import json
@@ -12,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lychee_rerank.errors import JournalError, PictureProblem
-from lychee_rerank.images.load import MAX_BYTES
+from lychee_rerank.images.files import MAX_BYTES
 from lychee_rerank.rankings.store import (
     ImageFile,
     Journal,
@@ -25,7 +27,7 @@ from lychee_rerank.rankings.store import (
 from lychee_rerank.results import ImageScore
 from lychee_rerank.text.score_parser import ParsedScore
 
-WRITTEN = ImageScore(
+GENERATED = ImageScore(
     index=3,
     name="白 猫.jpg",
     score=8.6,
@@ -37,7 +39,7 @@ WRITTEN = ImageScore(
     token_ids=(5, 6, 7),
     finished=False,
 )
-DEFAULTED = ImageScore(
+UNPARSED = ImageScore(
     index=0, name="b.png", score=0.0, method="generate", parsed=ParsedScore(value=0.0, tier="default", span=None)
 )
 FAILED = ImageScore(
@@ -45,31 +47,31 @@ FAILED = ImageScore(
 )
 
 
-class Scorer:
-    """Stands in for `Reranker.stream`: the score is the file's length; remembers what it was asked to score."""
+class FakeStream:
+    """In place of `Reranker.stream`: the score is the file's length; remembers the paths it was given."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.paths: list[str] = []
 
     def __call__(self, paths: Iterable[str]) -> Iterator[ImageScore]:
         for index, path in enumerate(paths):
-            self.asked.append(path)
+            self.paths.append(path)
             problem = None if Path(path).exists() else PictureProblem("not_found")
             score = 0.0 if problem else float(Path(path).stat().st_size)
             yield ImageScore(index=index, name=Path(path).name, score=score, method="yes_no", problem=problem)
 
 
-def pictures_in(folder: Path, *contents: str) -> list[ImageFile]:
-    pictures = []
+def write_files(folder: Path, *contents: str) -> list[ImageFile]:
+    files = []
     for index, content in enumerate(contents):
         path = folder / f"{index}.bin"
         path.write_text(content)
-        pictures.append(ImageFile(index, str(path), hash_file(path)))
-    return pictures
+        files.append(ImageFile(index, str(path), hash_file(path)))
+    return files
 
 
-@pytest.mark.parametrize("result", [WRITTEN, DEFAULTED, FAILED], ids=["written", "defaulted", "failed"])
-def test_a_kept_score_comes_back_exactly(tmp_path: Path, result: ImageScore) -> None:
+@pytest.mark.parametrize("result", [GENERATED, UNPARSED, FAILED], ids=["generated", "unparsed", "failed"])
+def test_a_score_comes_back_exactly_as_it_was_added(tmp_path: Path, result: ImageScore) -> None:
     with Journal(tmp_path / "j.jsonl") as journal:
         journal.add("k", result)
         assert journal.get("k") == result
@@ -77,17 +79,17 @@ def test_a_kept_score_comes_back_exactly(tmp_path: Path, result: ImageScore) -> 
         assert journal.get("k") == result
 
 
-def test_a_kept_score_is_on_disk_before_the_journal_is_closed(tmp_path: Path) -> None:
+def test_a_score_is_on_disk_before_the_journal_is_closed(tmp_path: Path) -> None:
     with Journal(tmp_path / "j.jsonl") as journal:
-        journal.add("k", WRITTEN)
+        journal.add("k", GENERATED)
         assert json.loads((tmp_path / "j.jsonl").read_bytes().splitlines()[-1])["picture"] == "k"
 
 
-def test_the_first_score_of_a_picture_stays(tmp_path: Path) -> None:
+def test_an_image_keeps_its_first_score(tmp_path: Path) -> None:
     with Journal(tmp_path / "j.jsonl") as journal:
-        journal.add("k", WRITTEN)
-        journal.add("k", DEFAULTED)
-        assert journal.get("k") == WRITTEN and len(journal) == 1
+        journal.add("k", GENERATED)
+        journal.add("k", UNPARSED)
+        assert journal.get("k") == GENERATED and len(journal) == 1
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -97,27 +99,27 @@ def test_a_journal_cut_anywhere_loses_only_what_was_cut(tmp_path: Path, cut: int
     path.unlink(missing_ok=True)
     with Journal(path, about={"query": "猫"}) as journal:
         for key in "abc":
-            journal.add(key, WRITTEN)
+            journal.add(key, GENERATED)
     content = path.read_bytes()[: -(cut % path.stat().st_size)]
     whole = max(content.count(b"\n") - 1, 0)
     path.write_bytes(content)
     with Journal(path) as journal:
         assert [key in journal for key in "abc"] == [n < whole for n in range(3)]
-        journal.add("d", DEFAULTED)
+        journal.add("d", UNPARSED)
     with Journal(path) as journal:
-        assert journal.get("d") == DEFAULTED and len(journal) == whole + 1
+        assert journal.get("d") == UNPARSED and len(journal) == whole + 1
 
 
-def test_a_damaged_line_in_the_middle_costs_only_its_own_picture(tmp_path: Path) -> None:
+def test_a_damaged_line_in_the_middle_costs_only_its_own_score(tmp_path: Path) -> None:
     path = tmp_path / "j.jsonl"
     with Journal(path) as journal:
         for key in "abc":
-            journal.add(key, WRITTEN)
+            journal.add(key, GENERATED)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[1] + b"\x00\x00{garbage\n" + b"[]\n" + lines[3])
     with Journal(path) as journal:
         assert [key in journal for key in "abc"] == [True, False, True]
-        assert journal.get("c") == WRITTEN
+        assert journal.get("c") == GENERATED
 
 
 @pytest.mark.parametrize(
@@ -131,18 +133,18 @@ def test_a_damaged_line_in_the_middle_costs_only_its_own_picture(tmp_path: Path)
         b"\xff\xfe",
     ],
 )
-def test_a_line_that_is_no_score_is_scored_again(tmp_path: Path, line: bytes) -> None:
+def test_an_image_whose_line_holds_no_score_is_scored_again(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "j.jsonl"
     with Journal(path) as journal:
-        journal.add("a", WRITTEN)
+        journal.add("a", GENERATED)
     path.write_bytes(path.read_bytes() + line + b"\n")
     with Journal(path) as journal:
         assert ("a" in journal, "b" in journal) == (True, False)
-        journal.add("b", WRITTEN)
-        assert journal.get("b") == WRITTEN
+        journal.add("b", GENERATED)
+        assert journal.get("b") == GENERATED
 
 
-def test_damage_is_told_once_however_much_there_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damage_is_reported_once_however_much_there_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "j.jsonl").write_bytes(b"garbage\n" * 1000)
     Journal(tmp_path / "j.jsonl").close()
     assert [record.getMessage() for record in caplog.records] == [
@@ -171,10 +173,10 @@ def test_a_full_disk_ends_the_run_and_leaves_no_half_line(tmp_path: Path, monkey
 
     path = tmp_path / "j.jsonl"
     with Journal(path) as journal:
-        journal.add("a", WRITTEN)
+        journal.add("a", GENERATED)
         monkeypatch.setattr(journal, "_writer", Full(journal._writer))
         with pytest.raises(JournalError, match="No space left"):
-            journal.add("b", WRITTEN)
+            journal.add("b", GENERATED)
         assert "b" not in journal and path.read_bytes().endswith(b"}\n")
 
 
@@ -184,55 +186,55 @@ def test_two_runs_cannot_share_a_journal(tmp_path: Path) -> None:
     Journal(tmp_path / "j.jsonl").close()
 
 
-def test_what_was_scored_before_is_not_scored_again(tmp_path: Path) -> None:
-    pictures = pictures_in(tmp_path, "aa", "b", "cccc", "ddd")
-    scorer = Scorer()
+def test_images_with_a_score_are_not_scored_again(tmp_path: Path) -> None:
+    files = write_files(tmp_path, "aa", "b", "cccc", "ddd")
+    stream = FakeStream()
     with Journal(tmp_path / "j.jsonl") as journal:
-        run = score_missing(pictures, journal, scorer)
+        run = score_missing(files, journal, stream)
         next(run), next(run)
     with Journal(tmp_path / "j.jsonl") as journal:
-        results = list(score_missing(pictures, journal, scorer))
+        results = list(score_missing(files, journal, stream))
     assert [result.score for result in results] == [2.0, 1.0, 4.0, 3.0]
-    assert [(result.index, result.name) for result in results] == [(p.index, p.path) for p in pictures]
-    assert sorted(scorer.asked) == sorted(picture.path for picture in pictures)
+    assert [(result.index, result.name) for result in results] == [(p.index, p.path) for p in files]
+    assert sorted(stream.paths) == sorted(file.path for file in files)
 
 
-def test_equal_pictures_are_scored_once_and_both_listed(tmp_path: Path) -> None:
-    pictures = pictures_in(tmp_path, "same", "other", "same")
-    scorer = Scorer()
+def test_equal_images_are_scored_once_and_both_listed(tmp_path: Path) -> None:
+    files = write_files(tmp_path, "same", "other", "same")
+    stream = FakeStream()
     with Journal(tmp_path / "j.jsonl") as journal:
-        results = list(score_missing(pictures, journal, scorer))
+        results = list(score_missing(files, journal, stream))
     assert [result.score for result in results] == [4.0, 5.0, 4.0]
-    assert len(scorer.asked) == 2
+    assert len(stream.paths) == 2
 
 
-def test_a_renamed_picture_is_found_again(tmp_path: Path) -> None:
-    (picture,) = pictures_in(tmp_path, "aa")
-    moved = Path(picture.path).rename(tmp_path / "moved.bin")
+def test_a_renamed_image_keeps_its_score(tmp_path: Path) -> None:
+    (file,) = write_files(tmp_path, "aa")
+    moved = Path(file.path).rename(tmp_path / "moved.bin")
     with Journal(tmp_path / "j.jsonl") as journal:
-        journal.add(picture.key or "", WRITTEN)
-        (result,) = score_missing([ImageFile(7, str(moved), hash_file(moved))], journal, Scorer())
+        journal.add(file.key or "", GENERATED)
+        (result,) = score_missing([ImageFile(7, str(moved), hash_file(moved))], journal, FakeStream())
     assert (result.index, result.name, result.score) == (7, str(moved), 8.6)
 
 
-def test_pictures_that_fail_are_told_each_time_and_tried_again_next_time(tmp_path: Path) -> None:
+def test_images_that_fail_are_reported_each_time_and_tried_again_next_time(tmp_path: Path) -> None:
     missing = tmp_path / "gone.jpg"
-    pictures = [ImageFile(n, str(missing), hash_file(missing)) for n in range(2)]
-    scorer = Scorer()
+    files = [ImageFile(n, str(missing), hash_file(missing)) for n in range(2)]
+    stream = FakeStream()
     with Journal(tmp_path / "j.jsonl") as journal:
-        results = list(score_missing(pictures, journal, scorer)) + list(score_missing(pictures, journal, scorer))
+        results = list(score_missing(files, journal, stream)) + list(score_missing(files, journal, stream))
         assert len(journal) == 0
     assert [result.error for result in results] == ["There is no such file."] * 4
-    assert len(scorer.asked) == 4
+    assert len(stream.paths) == 4
 
 
-def test_equal_pictures_that_fail_are_both_told(tmp_path: Path) -> None:
-    pictures = pictures_in(tmp_path, "same", "same")
-    Path(pictures[0].path).unlink()
+def test_equal_images_that_fail_are_both_reported(tmp_path: Path) -> None:
+    files = write_files(tmp_path, "same", "same")
+    Path(files[0].path).unlink()
     with Journal(tmp_path / "j.jsonl") as journal:
-        results = list(score_missing(pictures, journal, Scorer()))
+        results = list(score_missing(files, journal, FakeStream()))
     assert [result.problem is not None for result in results] == [True, True]
-    assert results[1].name == pictures[1].path
+    assert results[1].name == files[1].path
 
 
 def test_journals_differ_by_every_setting_and_not_by_their_order(tmp_path: Path) -> None:
@@ -241,7 +243,7 @@ def test_journals_differ_by_every_setting_and_not_by_their_order(tmp_path: Path)
     assert len(different) == 4
 
 
-def test_checkpoints_are_told_apart_by_content_and_not_by_place(tmp_path: Path) -> None:
+def test_checkpoints_differ_by_content_and_not_by_folder(tmp_path: Path) -> None:
     for name in ("one", "copy", "retrained", "reconfigured"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")

@@ -1,33 +1,31 @@
-"""Pictures prepared a little ahead of the model, in a small pool of threads: decoding releases the interpreter, so it
-costs no scoring time. A picture whose image tokens the model has kept is not decoded at all.
-"""
+"""Images decoded a little ahead of the model in a few threads; what the model has cached is not decoded at all."""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cachetools import LRUCache
 from PIL import Image
 
-from lychee_rerank.errors import PictureProblem
-from lychee_rerank.images.load import Fit, LoadedImage, content_hash, image_key, load_image, read_bytes
+from lychee_rerank.images.files import UnusableImageError, content_hash, read_bytes
+from lychee_rerank.images.load import LoadedImage, default_name, image_key, load_image, placeholder
+from lychee_rerank.images.resize import Fit
 
-_THREADS = 2
-_AHEAD = 4  # pictures in hand at any time, however many are to come
-_REMEMBERED = 20_000
+_THREADS = 2  # decoding releases the GIL, so it costs no scoring time
+_MAX_PREPARED = 4  # images in memory at any time, however long the list
+_MAX_NOTES = 20_000
 
 ImageSource = bytes | str | Path | LoadedImage
 
 
 @dataclass(frozen=True)
 class CachedImage:
-    """A picture whose image tokens the model has kept: like a good LoadedImage, but decoded only if it is needed after
-    all.
-    """
+    """An image whose features the model has cached: like a good LoadedImage, but decoded only when `image` is read."""
 
     name: str
     notes: tuple[str, ...]
@@ -45,47 +43,42 @@ PreparedImage = LoadedImage | CachedImage
 
 
 class ImagePreprocessor:
-    """Turns sources into pictures. `known(key)` says that the model needs no pixels of a picture any more."""
+    """Prepares images. `has_features(key)`: whether the model has cached an image's features and needs no pixels."""
 
-    def __init__(self, known: Callable[[str], bool]) -> None:
-        self._known = known
-        self._notes: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+    def __init__(self, has_features: Callable[[str], bool]) -> None:
+        self._has_features = has_features
+        self._notes: LRUCache[str, tuple[str, ...]] = LRUCache(_MAX_NOTES)
+        self._lock = threading.Lock()  # reading an LRU cache reorders it, and `prepare` runs in several threads
 
     def prepare(self, source: ImageSource, fit: Fit) -> PreparedImage:
-        """One prepared picture; a LoadedImage is taken as it is."""
+        """One prepared image; a LoadedImage is returned as it is. A bad image has its `.problem`."""
         if isinstance(source, LoadedImage):
             return source
-        name = "picture" if isinstance(source, bytes) else Path(source).name
-        data = read_bytes(source)
-        if isinstance(data, PictureProblem):
-            return load_image(source, fit=fit)
+        name = default_name(source)
+        try:
+            data = read_bytes(source)
+        except UnusableImageError as error:
+            return placeholder(name, error.problem)
         key = image_key(content_hash(data), fit=fit)
-        if key in self._notes and self._known(key):
-            return CachedImage(name, self._notes[key], key, data, fit)
+        with self._lock:
+            notes = self._notes.get(key)
+        if notes is not None and self._has_features(key):
+            return CachedImage(name, notes, key, data, fit)
         loaded = load_image(data, name=name, fit=fit)
-        if loaded.problem is None:
-            self._remember(key, loaded.notes)
+        with self._lock:
+            self._notes[key] = loaded.notes
         return loaded
 
-    @contextmanager
-    def prefetch(self, sources: Iterable[ImageSource], fit: Fit) -> Iterator[Iterator[PreparedImage]]:
-        """The prepared pictures in order, a few prepared ahead; leaving the context ends the work."""
+    def prefetch(self, sources: Iterable[ImageSource], fit: Fit) -> Generator[PreparedImage, None, None]:
+        """The prepared images in order, a few prepared ahead. Closing the generator ends the work."""
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="prepare")
+        pending: deque[Future[PreparedImage]] = deque()
         try:
-            yield self._in_order(pool, sources, fit)
+            for source in sources:
+                pending.append(pool.submit(self.prepare, source, fit))
+                if len(pending) >= _MAX_PREPARED:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-    def _in_order(self, pool: ThreadPoolExecutor, sources: Iterable[ImageSource], fit: Fit) -> Iterator[PreparedImage]:
-        waiting: deque[Future[PreparedImage]] = deque()
-        for source in sources:
-            waiting.append(pool.submit(self.prepare, source, fit))
-            if len(waiting) >= _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-    def _remember(self, key: str, notes: tuple[str, ...]) -> None:
-        self._notes[key] = notes
-        while len(self._notes) > _REMEMBERED:
-            self._notes.popitem(last=False)

@@ -1,8 +1,7 @@
-"""Query -> chat messages, one function per scoring method. Plain data: a picture's place is the part {"type": "image"}.
+"""A query becomes chat messages, one function per scoring method; {"type": "image"} marks where the image goes.
 
-The wording before the picture is the same for every picture of a ranking, so that the model reads it once (prefix in
-the KV cache). Text here is never cut into control tokens: `model.py` reads `<|im_start|>` and its like inside a text
-as plain characters.
+The wording before the image is the same for every image of a ranking, so the model reads it once and keeps it in the
+KV cache. Special tokens in a text, such as `<|im_start|>`, reach the model as plain characters (model/prompt_encoding).
 """
 
 from __future__ import annotations
@@ -15,12 +14,10 @@ from lychee_rerank.text.query import Query
 
 Messages = list[dict[str, Any]]
 
-# The task sentence for finding a picture by its description, from the M-BEIR instructions that lychee-rerank-mm was
-# trained with.
+# The task sentence of text-to-image search among the M-BEIR instructions that lychee-rerank-mm was trained with.
 DEFAULT_INSTRUCTION = "Find me an everyday image that matches the given caption."
 
-# Model card of vec-ai/lychee-rerank-mm and arXiv 2510.14824; scores are only comparable with this wording to the
-# letter.
+# Model card of vec-ai/lychee-rerank-mm and arXiv 2510.14824. Any other wording gives scores that cannot be compared.
 _YES_NO_SYSTEM = (
     "Judge whether the Document meets the requirements based on the Query and the Instruct provided. "
     'Note that the answer can only be "yes" or "no".'
@@ -39,32 +36,32 @@ _GENERATE = {
 
 
 def yes_no_messages(query: Query, instruction: str = DEFAULT_INSTRUCTION) -> Messages:
-    """The protocol that lychee-rerank-mm and the Qwen3 rerankers were trained with: is this what is asked for?"""
-    parts = [f"<Instruct>: {instruction}", f"<Query>:{query.normalized}", "\n<Document>:"]
-    return _messages(_YES_NO_SYSTEM, parts)
+    """The protocol that lychee-rerank-mm and the Qwen3 rerankers were trained with: the next token is yes or no."""
+    return _messages(_YES_NO_SYSTEM, f"<Instruct>: {instruction}", f"<Query>:{query.normalized}", "\n<Document>:")
 
 
 def generate_messages(query: Query, instruction: str = DEFAULT_INSTRUCTION) -> Messages:
-    """Ask for a score from 0 to 10 and one short reason, in the query's language; the person's own instruction is
-    added.
+    """Asks for a score from 0 to 10 and one short reason, in the query's language. An `instruction` other than the
+    default is added.
     """
     system, user = _GENERATE[query.language]
-    own = "" if instruction.strip() in ("", DEFAULT_INSTRUCTION) else f"\n{instruction.strip()}"
-    return _messages(system + own, [user.replace("{query}", query.normalized)])
+    instruction = instruction.strip()
+    if instruction not in ("", DEFAULT_INSTRUCTION):
+        system = f"{system}\n{instruction}"
+    return _messages(system, user.replace("{query}", query.normalized))
 
 
-def insert_image(messages: Messages, picture: Image.Image) -> Messages:
-    """The same messages with the picture in its place, as `qwen_vl_utils.process_vision_info` reads them."""
-    return [{**message, "content": [_filled(part, picture) for part in message["content"]]} for message in messages]
+def insert_image(messages: Messages, image: Image.Image) -> Messages:
+    """The messages with the image in place, in the form that `qwen_vl_utils.process_vision_info` reads."""
+    return [{**message, "content": [_fill_part(part, image) for part in message["content"]]} for message in messages]
 
 
-def _messages(system: str, texts: list[str]) -> Messages:
-    content = [{"type": "text", "text": text} for text in texts]
+def _messages(system: str, *texts: str) -> Messages:
     return [
         {"role": "system", "content": [{"type": "text", "text": system}]},
-        {"role": "user", "content": [*content, {"type": "image"}]},
+        {"role": "user", "content": [*({"type": "text", "text": text} for text in texts), {"type": "image"}]},
     ]
 
 
-def _filled(part: dict[str, Any], picture: Image.Image) -> dict[str, Any]:
-    return {"type": "image", "image": picture} if part["type"] == "image" else part
+def _fill_part(part: dict[str, Any], image: Image.Image) -> dict[str, Any]:
+    return {**part, "image": image} if part["type"] == "image" else part

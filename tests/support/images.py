@@ -1,4 +1,4 @@
-"""Pictures built in code, with something to see in them."""
+"""Test images built in code."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from PIL import Image
 
 
 def patchwork(seed: int, width: int = 480, height: int = 360) -> Image.Image:
-    """Coloured squares, another set for every seed."""
+    """Colored squares, different for every seed."""
     squares = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(squares).resize((width, height), Image.Resampling.NEAREST)
 
 
-def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
-    """The picture as the bytes of a file."""
+def encode(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
+    """The image as the bytes of a file."""
     file = io.BytesIO()
     image.save(file, format, **options)
     return file.getvalue()

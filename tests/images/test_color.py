@@ -1,0 +1,62 @@
+"""Every mode, profile, bit depth and transparency becomes 8-bit RGB that looks the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageOps
+
+from lychee_rerank.images.load import load_image
+from support.images import encode, patchwork
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def with_red_and_green_swapped(profile: bytes) -> bytes:
+    swapped = profile.replace(b"rXYZ", b"_XYZ").replace(b"gXYZ", b"rXYZ").replace(b"_XYZ", b"gXYZ")
+    return swapped.replace("sRGB".encode("utf-16-be"), "mine".encode("utf-16-be"))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16", "CMYK", "F"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    image = patchwork(2)
+    if mode == "I;16":
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+    else:
+        image = image.convert(mode)
+    loaded = load_image(encode(image, "TIFF" if mode in ("CMYK", "F") else "PNG"))
+    assert loaded.error is None
+    assert loaded.image.mode == "RGB"
+    gray = np.asarray(loaded.image.convert("L"), dtype=int)
+    expected = np.asarray(ImageOps.fit(patchwork(2), (384, 384)).convert("L"), dtype=int)
+    assert np.corrcoef(gray.ravel(), expected.ravel())[0, 1] > (0.3 if mode == "1" else 0.9)
+
+
+def test_transparency_is_laid_on_white() -> None:
+    loaded = load_image(encode(Image.new("RGBA", (50, 50), (255, 0, 0, 0))))
+    assert loaded.image.getpixel((10, 10)) == (255, 255, 255)
+    assert loaded.notes == ("alpha_flattened",)
+
+
+def test_an_embedded_color_profile_is_applied() -> None:
+    profile = with_red_and_green_swapped(SRGB)
+    for image in (Image.new("RGB", (60, 40), (200, 30, 10)), Image.new("RGBA", (60, 40), (200, 30, 10, 255))):
+        red, green, _ = load_image(encode(image, icc_profile=profile)).image.getpixel((9, 9))
+        assert (red, green) == (pytest.approx(30, abs=6), pytest.approx(200, abs=6))
+
+
+@pytest.mark.parametrize("profile", [b"no profile", SRGB])
+def test_a_broken_profile_and_that_of_srgb_change_nothing(profile: bytes) -> None:
+    for mode in ("RGB", "L", "CMYK"):
+        image = patchwork(8).convert(mode)
+        plain, tagged = (load_image(encode(image, "TIFF", **more)) for more in ({}, {"icc_profile": profile}))
+        assert tagged.error is None
+        assert tagged.image.tobytes() == plain.image.tobytes()
+
+
+def test_twelve_bits_in_sixteen_are_not_black() -> None:
+    gray = np.asarray(patchwork(9).convert("L")).astype(np.uint16)
+    twelve, sixteen = (
+        np.asarray(load_image(encode(Image.fromarray(gray * scale))).image, dtype=int) for scale in (16, 257)
+    )
+    assert np.abs(twelve - sixteen).max() <= 2

@@ -1,1 +1,1 @@
-"""Makes the demo checkpoint and the sample pictures."""
+"""Makes the demo checkpoint and the sample images."""

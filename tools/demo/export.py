@@ -1,5 +1,5 @@
-"""Write a trained network as a checkpoint folder that loads like any published Qwen2.5-VL: BF16 safetensors,
-tokenizer, templates.
+"""Write a trained network as a checkpoint folder that loads like any published Qwen2.5-VL: BF16 safetensors, tokenizer
+and templates.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Muon for the weight matrices inside the network, AdamW for embeddings, norms and biases: together several times
-faster than AdamW alone.
+"""Muon for the weight matrices inside the network, AdamW for embeddings, norms and biases: together they train
+several times faster than AdamW alone.
 """
 
 from __future__ import annotations
@@ -9,21 +9,23 @@ from torch import Tensor, nn
 from torch.optim import _muon
 
 
-def optimizers(model: nn.Module, rate: float, extra: tuple[nn.Parameter, ...] = ()) -> list[torch.optim.Optimizer]:
-    """One optimizer of each kind over the parameters of `model`; both take AdamW's learning rates."""
+def build_optimizers(
+    model: nn.Module, rate: float, extra: tuple[nn.Parameter, ...] = ()
+) -> list[torch.optim.Optimizer]:
+    """[Muon, AdamW] over the parameters of `model` and `extra`; both take AdamW's learning rates."""
     if not torch.cuda.is_available():
-        _muon._zeropower_via_newtonschulz = _orthogonalised  # torch's own works in BF16: 9 s a step on such a CPU
-    inner, outer = [], list(extra)
+        _muon._zeropower_via_newtonschulz = _newton_schulz_float32  # torch's works in BF16: 9 s a step on a CPU
+    matrices, others = [], list(extra)
     for name, parameter in model.named_parameters():
-        matrix = parameter.ndim == 2 and "embed_tokens" not in name and "lm_head" not in name
-        (inner if matrix else outer).append(parameter)
+        is_matrix = parameter.ndim == 2 and "embed_tokens" not in name and "lm_head" not in name
+        (matrices if is_matrix else others).append(parameter)
     return [
-        torch.optim.Muon(inner, lr=rate, momentum=0.95, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(outer, lr=rate, betas=(0.9, 0.98), weight_decay=0.01),
+        torch.optim.Muon(matrices, lr=rate, momentum=0.95, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.01),
     ]
 
 
-def _orthogonalised(grad: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
+def _newton_schulz_float32(grad: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
     """torch's Newton-Schulz iteration, in float32."""
     a, b, c = coefficients
     wide = grad if grad.size(0) <= grad.size(1) else grad.T

@@ -1,7 +1,7 @@
-"""Draw every thing of things.tsv in every style the npm packages hold, as 112 x 112 RGBA pictures.
+"""Draw every thing of things.tsv in every style of the npm packages, as 112 x 112 RGBA images.
 
 `npm install --ignore-scripts --prefix tools/demo` fetches the packages. Emoji sets are looked up by character; icon
-sets, which have no characters, by English name. Sets whose licence would bind the weights (CC BY-SA) are never trained
+sets, which have no characters, by English name. Sets whose license would bind the weights (CC BY-SA) are never trained
 on.
 """
 
@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import resvg_py
 from PIL import Image
 
-HERE = Path(__file__).parent
+DEMO_FOLDER = Path(__file__).parent
+PACKAGES = DEMO_FOLDER / "node_modules"
 EDGE = 112
 EMOJI_STYLES = (
     "noto",
@@ -68,7 +68,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Pictogram:
-    """One drawing of one thing: `thing` is its place in things.tsv, `pixels` (112, 112, 4) uint8, straight alpha."""
+    """One drawing of one thing: `thing` is its index in things.tsv, `pixels` (112, 112, 4) uint8, straight alpha."""
 
     thing: int
     style: str
@@ -77,73 +77,75 @@ class Pictogram:
 
 
 def read_things() -> list[Thing]:
-    with (HERE / "things.tsv").open(encoding="utf-8", newline="") as file:
+    """The things of things.tsv."""
+    with (DEMO_FOLDER / "things.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     return [
         Thing(
-            _characters(row["characters"]),
-            _words(row["english"]),
-            _words(row["chinese"]),
+            _split_characters(row["characters"]),
+            _split_names(row["english"]),
+            _split_names(row["chinese"]),
             row["category"],
         )
         for row in rows
     ]
 
 
-def draw(styles: tuple[str, ...], *, packages: Path = HERE / "node_modules") -> list[Pictogram]:
+def draw(styles: tuple[str, ...], *, packages: Path = PACKAGES) -> list[Pictogram]:
     """Every pictogram of the given styles that exists, in the order of things.tsv."""
-    wanted = [job for style in styles for job in _found(style, packages)]
+    sources = [source for style in styles for source in _find_sources(style, packages)]
     with ThreadPoolExecutor(2) as pool:
-        drawn = list(pool.map(lambda job: _render(*job), wanted))
-    return sorted((picture for picture in drawn if picture), key=lambda picture: picture.thing)
+        pictograms = list(pool.map(lambda source: _render(*source), sources))
+    return sorted((pictogram for pictogram in pictograms if pictogram), key=lambda pictogram: pictogram.thing)
 
 
-def svg_of(thing: int, style: str, *, packages: Path = HERE / "node_modules") -> str:
-    """The first drawing of a thing (its place in things.tsv) in an emoji style, as SVG."""
-    return next(source for place, _, _, source in _found(style, packages) if place == thing)
+def svg_source(thing: int, style: str, *, packages: Path = PACKAGES) -> str:
+    """The first drawing of a thing (its index in things.tsv) in an emoji style, as SVG."""
+    return next(svg for index, _, _, svg in _find_sources(style, packages) if index == thing)
 
 
-def _characters(text: str) -> tuple[str, ...]:
+def _split_characters(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r".\ufe0f?", text))
 
 
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(","))
+def _split_names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))
 
 
-def _found(style: str, packages: Path) -> Iterator[tuple[int, str, str, Any]]:
+def _find_sources(style: str, packages: Path) -> Iterator[tuple[int, str, str, Any]]:
+    """(thing, style, name, SVG text or path of an image file)."""
     if style == "fluent-emoji-3d":
-        yield from _found_files(packages / "@lobehub/fluent-emoji-3d/assets", style)
+        yield from _find_files(packages / "@lobehub/fluent-emoji-3d/assets", style)
         return
     icons = json.loads((packages / "@iconify-json" / style / "icons.json").read_text(encoding="utf-8"))
-    lookup = _by_character(style, packages) if style in (*EMOJI_STYLES, UNSEEN_STYLE) else None
-    for place, thing in enumerate(read_things()):
-        names = _emoji_names(thing, lookup, icons) if lookup is not None else _icon_names(thing, icons)
+    icon_names = _icon_names_by_character(style, packages) if style in (*EMOJI_STYLES, UNSEEN_STYLE) else None
+    for index, thing in enumerate(read_things()):
+        names = _emoji_names(thing, icon_names, icons) if icon_names is not None else _icon_names(thing, icons)
         for name in names:
-            yield place, style, name, _svg(icons, name)
+            yield index, style, name, _svg(icons, name)
 
 
-def _found_files(folder: Path, style: str) -> Iterator[tuple[int, str, str, Any]]:
-    for place, thing in enumerate(read_things()):
+def _find_files(folder: Path, style: str) -> Iterator[tuple[int, str, str, Any]]:
+    for index, thing in enumerate(read_things()):
         for character in thing.characters:
             code = f"{ord(character[0]):04x}"
             for path in (folder / f"{code}.webp", folder / f"{code}-fe0f.webp"):
                 if path.exists():
-                    yield place, style, path.stem, path
+                    yield index, style, path.stem, path
                     break
 
 
 @cache
-def _by_character(style: str, packages: Path) -> dict[str, str]:
-    """Character code -> icon name. A set with an empty table of its own names its icons mostly as Noto does."""
+def _icon_names_by_character(style: str, packages: Path) -> dict[str, str]:
+    """Character code -> icon name. Sets whose table is empty mostly use the names of Noto."""
     own, noto = (packages / "@iconify-json" / name / "chars.json" for name in (style, "noto"))
     table = json.loads(own.read_text(encoding="utf-8")) or json.loads(noto.read_text(encoding="utf-8"))
     return {code.upper(): name for code, name in table.items()}
 
 
-def _emoji_names(thing: Thing, lookup: dict[str, str], icons: dict[str, Any]) -> list[str]:
+def _emoji_names(thing: Thing, icon_names: dict[str, str], icons: dict[str, Any]) -> list[str]:
     codes = (f"{ord(character[0]):X}" for character in thing.characters)
-    names = [lookup.get(code) or lookup.get(f"{code}-FE0F", "") for code in codes]
+    names = [icon_names.get(code) or icon_names.get(f"{code}-FE0F", "") for code in codes]
     slugs = [re.sub(r"[^a-z0-9]+", "-", english.lower()) for english in thing.english]
     names += [] if all(name in icons["icons"] for name in names) else slugs
     names += [name.replace("-", "") for name in names]
@@ -153,21 +155,8 @@ def _emoji_names(thing: Thing, lookup: dict[str, str], icons: dict[str, Any]) ->
 def _icon_names(thing: Thing, icons: dict[str, Any]) -> list[str]:
     """Icons named exactly after the thing, filled, outlined or in two tones."""
     stems = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in thing.english]
-    endings = (
-        "",
-        "-fill",
-        "-bold",
-        "-duotone",
-        "-filled",
-        "-line",
-        "-linear",
-        "-outline",
-        "-24-filled",
-        "-24-regular",
-        "-1",
-        "-01",
-    )
-    names = [stem + ending for stem in stems for ending in endings]
+    suffixes = ("", *"-fill -bold -duotone -filled -line -linear -outline -24-filled -24-regular -1 -01".split())
+    names = [stem + suffix for stem in stems for suffix in suffixes]
     return [name for name in names if name in icons["icons"]][:4]
 
 
@@ -185,15 +174,17 @@ def _render(thing: int, style: str, name: str, source: str | Path) -> Pictogram 
     if isinstance(source, Path):
         image = Image.open(source).convert("RGBA")
     else:
+        import resvg_py
+
         image = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=source, width=EDGE)))).convert("RGBA")
     box = image.getchannel("A").getbbox()
     if box is None:
         return None
-    image = _squared(image.crop(box)).resize((EDGE, EDGE), Image.Resampling.LANCZOS)
+    image = _pad_to_square(image.crop(box)).resize((EDGE, EDGE), Image.Resampling.LANCZOS)
     return Pictogram(thing, style, name, np.asarray(image))
 
 
-def _squared(image: Image.Image) -> Image.Image:
+def _pad_to_square(image: Image.Image) -> Image.Image:
     edge = max(image.size)
     square = Image.new("RGBA", (edge, edge))
     square.paste(image, ((edge - image.width) // 2, (edge - image.height) // 2))

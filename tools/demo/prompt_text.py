@@ -1,5 +1,5 @@
-"""The app's own prompts as plain text, cut where the picture goes, so that the demo checkpoint learns exactly what it
-will be asked.
+"""The app's own prompts as plain text, split at the image, so that the demo checkpoint learns exactly what it will be
+asked.
 """
 
 from __future__ import annotations
@@ -12,23 +12,25 @@ from lychee_rerank.text.prompts import Messages, generate_messages, yes_no_messa
 from lychee_rerank.text.query import Query
 from tools.demo.export import CHAT_TEMPLATE
 
-# The prompts' words and those of questions and answers: each becomes a piece of the tokenizer.
-ALL_WORDS = tuple(
-    (
-        "yes no Judge whether the Document meets the requirements based on the Query and the Instruct provided Note that the answer can only be "
-        "Instruct Query Document system user assistant Find an image that matches the given text Given a search query retrieve relevant candidates "
-        "that answer the query Find me an everyday image that matches the given caption Retrieve images relevant to it "
-        "Score Reason rate how well this picture from to with one decimal place then give short reason relevance first in form of and for "
-        "it shows on a an as asked not what was only part of background with in cute icon photo picture image the "
-        "得分 分 理由 图中是 背景 背景是 颜色是 符合描述 只符合一部分 不符合描述 的 图片 照片 一张 找 可爱的 图标 一个 上的 和 "
-        "请 给 这张 图片 与 描述 查询 的 相关性 打分 到 保留 一位 小数 先 写 再 用 一句话 说明 格式 相关 程度 评分 为 先写 得分"
-    ).split()
+# The words of prompts, questions and answers: each becomes one token.
+PROMPT_WORDS = tuple(
+    """
+    yes no Judge whether the Document meets the requirements based on the Query and the Instruct provided Note that
+    the answer can only be Instruct Query Document system user assistant Find an image that matches the given text
+    Given a search query retrieve relevant candidates that answer the query Find me an everyday image that matches the
+    given caption Retrieve images relevant to it Score Reason rate how well this picture from to with one decimal
+    place then give short reason relevance first in form of and for it shows on a an as asked not what was only part
+    of background with in cute icon photo picture image the
+    得分 分 理由 图中是 背景 背景是 颜色是 符合描述 只符合一部分 不符合描述 的 图片 照片 一张 找 可爱的 图标 一个 上的 和
+    请 给 这张 图片 与 描述 查询 的 相关性 打分 到 保留 一位 小数 先 写 再 用 一句话 说明 格式 相关 程度 评分 为 先写 得分
+    """.split()
 )
 
 
 def prompt_parts(query: str, kind: str, *, short: bool = False) -> tuple[str, str]:
-    """What stands before and behind the picture. `kind` is "yes_no", "generate_zh" or "generate_en"; `short` leaves the
-    instructions out, for the first lessons."""
+    """The text before and after the image. `kind` is "yes_no", "generate_zh" or "generate_en"; `short` leaves out the
+    instructions, for the start of training.
+    """
     before, after = _template(kind)
     if short:
         before = "<|im_start|>user\n<Query>:\0\n<Document>:<|vision_start|>"

@@ -1,4 +1,4 @@
-"""What to ask about a painted scene, how well the scene answers it, and the words of a good answer."""
+"""Queries about a rendered scene, how well the scene matches them, and the answer to write."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 
 from tools.demo.pictograms import Thing
-from tools.demo.scenes import COLOURS
+from tools.demo.scenes import COLORS
 
 CATEGORIES = {
     "animal": ("animal", "动物"),
@@ -20,8 +20,8 @@ CATEGORIES = {
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One painted scene in words: places in things.tsv and COLOURS, -1 for none; `size` 0 to 1."""
+class SceneLabels:
+    """What one scene shows: indexes in things.tsv and COLORS, -1 for none; `size` 0 to 1."""
 
     thing: int
     second: int
@@ -32,7 +32,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Question:
-    """A query in one language, how well the scene answers it (0 to 1), and the reason to give."""
+    """A query in one language, how well the scene matches it (`grade`, 0 to 1), and the reason to give."""
 
     query: str
     language: str
@@ -40,36 +40,36 @@ class Question:
     reason: str
 
 
-class Teacher:
-    """Makes questions about scenes; `simple` limits their kinds."""
+class QuestionSampler:
+    """Samples queries about scenes."""
 
     def __init__(self, things: list[Thing], keywords: dict[str, list[tuple[str, ...]]], *, seed: int) -> None:
         self.things, self.keywords, self.random = things, keywords, random.Random(seed)
-        self.simple = False  # ask about things alone, not about colours and kinds
-        self.alike = [
-            [other for other, candidate in enumerate(things) if candidate.category == thing.category and other != place]
-            for place, thing in enumerate(things)
+        self.things_only = False  # no queries about colors and categories
+        self.same_category = [
+            [other for other, candidate in enumerate(things) if candidate.category == thing.category and other != index]
+            for index, thing in enumerate(things)
         ]
 
-    def ask(self, shown: Shown, language: str, *, right: bool) -> Question:
-        """A question that the scene answers well (`right`) or badly; often only a little is wrong."""
-        kind = 0.0 if self.simple else self.random.random()
+    def sample(self, scene: SceneLabels, language: str, *, relevant: bool) -> Question:
+        """A query that the scene matches well (`relevant`) or badly, often in one respect only."""
+        kind = 0.0 if self.things_only else self.random.random()
         if kind < 0.55:
-            return self._about_thing(shown, language, right)
-        if kind < 0.78 and shown.background >= 0:
-            return self._about_background(shown, language, right)
-        if kind < 0.90 and shown.tint >= 0:
-            return self._about_tint(shown, language, right)
-        if kind < 0.94 and shown.background >= 0:
-            return self._about_background_alone(shown, language, right)
-        if kind < 0.97 and self.things[shown.thing].category in CATEGORIES:
-            return self._about_category(shown, language, right)
-        return self._about_thing(shown, language, right)
+            return self._thing_question(scene, language, relevant)
+        if kind < 0.78 and scene.background >= 0:
+            return self._background_question(scene, language, relevant)
+        if kind < 0.90 and scene.tint >= 0:
+            return self._tint_question(scene, language, relevant)
+        if kind < 0.94 and scene.background >= 0:
+            return self._background_only_question(scene, language, relevant)
+        if kind < 0.97 and self.things[scene.thing].category in CATEGORIES:
+            return self._category_question(scene, language, relevant)
+        return self._thing_question(scene, language, relevant)
 
-    def usual_name(self, thing: int, language: str) -> str:
+    def main_name(self, thing: int, language: str) -> str:
         return (self.things[thing].chinese if language == "zh" else self.things[thing].english)[0]
 
-    def any_name(self, thing: int, language: str) -> str:
+    def sample_name(self, thing: int, language: str) -> str:
         """Mostly one of the names in things.tsv, sometimes a keyword of emojibase."""
         names = self.things[thing].chinese if language == "zh" else self.things[thing].english
         extra = self.keywords[language][thing]
@@ -77,88 +77,92 @@ class Teacher:
             return self.random.choice(extra)
         return names[0] if self.random.random() < 0.5 else self.random.choice(names)
 
-    def _about_thing(self, shown: Shown, language: str, right: bool) -> Question:
-        asked = self._right_thing(shown) if right else self._wrong_thing(shown)
-        return self._question(self._thing_phrase(asked, language), language, self._thing_grade(asked, shown), shown)
+    def _thing_question(self, scene: SceneLabels, language: str, relevant: bool) -> Question:
+        thing = self._sample_shown_thing(scene) if relevant else self._sample_other_thing(scene)
+        phrase = self._sample_phrase(thing, language)
+        return self._build_question(phrase, language, self._thing_grade(thing, scene), scene)
 
-    def _about_background(self, shown: Shown, language: str, right: bool) -> Question:
-        asked, colour = self._right_thing(shown), shown.background
-        if not right:
-            wrong = self.random.random()
-            asked = asked if wrong < 0.4 else self._wrong_thing(shown)
-            colour = colour if 0.4 <= wrong < 0.7 else self._other_colour(shown.background)
-        fits = self._thing_grade(asked, shown)
-        same = colour == shown.background
-        grade = (fits + 0.02 if same else 0.55) if fits > 0.5 else (0.1 if same else fits)
-        name, colour_name = self.any_name(asked, language), self._colour(colour, language)
+    def _background_question(self, scene: SceneLabels, language: str, relevant: bool) -> Question:
+        thing, color = self._sample_shown_thing(scene), scene.background
+        if not relevant:
+            mismatch = self.random.random()
+            thing = thing if mismatch < 0.4 else self._sample_other_thing(scene)
+            color = color if 0.4 <= mismatch < 0.7 else self._other_color(scene.background)
+        grade = self._thing_grade(thing, scene)
+        same = color == scene.background
+        grade = (grade + 0.02 if same else 0.55) if grade > 0.5 else (0.1 if same else grade)
+        name, color_name = self.sample_name(thing, language), self._sample_color_name(color, language)
         phrase = self.random.choice(
             ("{c}背景上的{n}", "{n}，{c}背景", "{c}背景，{n}", "{c}背景的{n}")
             if language == "zh"
             else ("{n} on a {c} background", "{n}, {c} background", "{n} with {c} background", "a {n} on {c}")
         )
-        return self._question(phrase.format(n=name, c=colour_name), language, grade, shown, background=colour)
+        return self._build_question(phrase.format(n=name, c=color_name), language, grade, scene, background=color)
 
-    def _about_tint(self, shown: Shown, language: str, right: bool) -> Question:
-        asked, colour = shown.thing, shown.tint
-        if not right:
-            wrong = self.random.random()
-            asked = asked if wrong < 0.4 else self._wrong_thing(shown)
-            colour = colour if 0.4 <= wrong < 0.7 else self._other_colour(shown.tint)
-        fits, same = self._thing_grade(asked, shown), colour == shown.tint
-        grade = (fits + 0.02 if same else 0.5) if fits > 0.5 else (0.1 if same else fits)
-        name, colour_name = self.any_name(asked, language), self._colour(colour, language)
+    def _tint_question(self, scene: SceneLabels, language: str, relevant: bool) -> Question:
+        thing, color = scene.thing, scene.tint
+        if not relevant:
+            mismatch = self.random.random()
+            thing = thing if mismatch < 0.4 else self._sample_other_thing(scene)
+            color = color if 0.4 <= mismatch < 0.7 else self._other_color(scene.tint)
+        grade, same = self._thing_grade(thing, scene), color == scene.tint
+        grade = (grade + 0.02 if same else 0.5) if grade > 0.5 else (0.1 if same else grade)
+        name, color_name = self.sample_name(thing, language), self._sample_color_name(color, language)
         phrase = self.random.choice(("{c}的{n}", "{c}{n}") if language == "zh" else ("{c} {n}", "a {c} {n}"))
-        return self._question(phrase.format(n=name, c=colour_name), language, grade, shown, tint=colour)
+        return self._build_question(phrase.format(n=name, c=color_name), language, grade, scene, tint=color)
 
-    def _about_background_alone(self, shown: Shown, language: str, right: bool) -> Question:
-        colour = shown.background if right else self._other_colour(shown.background)
-        name = self._colour(colour, language)
+    def _background_only_question(self, scene: SceneLabels, language: str, relevant: bool) -> Question:
+        color = scene.background if relevant else self._other_color(scene.background)
+        name = self._sample_color_name(color, language)
         phrase = f"{name}背景" if language == "zh" else f"{name} background"
-        return self._question(phrase, language, 0.9 if right else 0.03, shown, background=colour)
+        return self._build_question(phrase, language, 0.9 if relevant else 0.03, scene, background=color)
 
-    def _about_category(self, shown: Shown, language: str, right: bool) -> Question:
-        own = self.things[shown.thing].category
-        asked = own if right else self.random.choice([name for name in CATEGORIES if name != own])
-        word = CATEGORIES[asked][language == "zh"]
-        return self._question(word, language, 0.86 if asked == own else 0.03, shown)
+    def _category_question(self, scene: SceneLabels, language: str, relevant: bool) -> Question:
+        category = self.things[scene.thing].category
+        queried = category if relevant else self.random.choice([name for name in CATEGORIES if name != category])
+        name = CATEGORIES[queried][language == "zh"]
+        return self._build_question(name, language, 0.86 if relevant else 0.03, scene)
 
-    def _thing_phrase(self, thing: int, language: str) -> str:
-        name = self.any_name(thing, language)
-        plain = self.random.random() < 0.6
-        shapes = (
+    def _sample_phrase(self, thing: int, language: str) -> str:
+        name = self.sample_name(thing, language)
+        name_only = self.random.random() < 0.6
+        templates = (
             ("{}的图片", "一张{}的照片", "找{}", "可爱的{}", "{}图标", "一个{}")
             if language == "zh"
             else ("a {}", "a photo of a {}", "picture of {}", "an image of {}", "cute {}", "{} icon", "the {}")
         )
-        return name if plain else self.random.choice(shapes).format(name)
+        return name if name_only else self.random.choice(templates).format(name)
 
-    def _right_thing(self, shown: Shown) -> int:
-        return shown.second if shown.second >= 0 and self.random.random() < 0.3 else shown.thing
+    def _sample_shown_thing(self, scene: SceneLabels) -> int:
+        return scene.second if scene.second >= 0 and self.random.random() < 0.3 else scene.thing
 
-    def _wrong_thing(self, shown: Shown) -> int:
-        pool = range(len(self.things)) if self.simple or self.random.random() > 0.35 else self.alike[shown.thing]
-        choices = [
-            thing for thing in (self.random.choice(pool) for _ in range(4)) if thing not in (shown.thing, shown.second)
+    def _sample_other_thing(self, scene: SceneLabels) -> int:
+        anything = self.things_only or self.random.random() > 0.35
+        pool = range(len(self.things)) if anything else self.same_category[scene.thing]
+        others = [
+            thing for thing in (self.random.choice(pool) for _ in range(4)) if thing not in (scene.thing, scene.second)
         ]
-        return choices[0] if choices else (shown.thing + 1) % len(self.things)
+        return others[0] if others else (scene.thing + 1) % len(self.things)
 
-    def _thing_grade(self, asked: int, shown: Shown) -> float:
-        if asked == shown.thing:
-            return 0.91 + 0.06 * shown.size
-        if asked == shown.second:
+    def _thing_grade(self, thing: int, scene: SceneLabels) -> float:
+        if thing == scene.thing:
+            return 0.91 + 0.06 * scene.size
+        if thing == scene.second:
             return 0.8
-        return 0.05 if self.things[asked].category == self.things[shown.thing].category else 0.01
+        return 0.05 if self.things[thing].category == self.things[scene.thing].category else 0.01
 
-    def _other_colour(self, colour: int) -> int:
-        return (colour + self.random.randrange(1, len(COLOURS))) % len(COLOURS)
+    def _other_color(self, color: int) -> int:
+        return (color + self.random.randrange(1, len(COLORS))) % len(COLORS)
 
-    def _colour(self, colour: int, language: str) -> str:
-        return self.random.choice(COLOURS[colour][1]) if language == "zh" else COLOURS[colour][0]
+    def _sample_color_name(self, color: int, language: str) -> str:
+        return self.random.choice(COLORS[color][1]) if language == "zh" else COLORS[color][0]
 
-    def _question(
-        self, query: str, language: str, grade: float, shown: Shown, *, background: int = -1, tint: int = -1
+    def _build_question(
+        self, query: str, language: str, grade: float, scene: SceneLabels, *, background: int = -1, tint: int = -1
     ) -> Question:
-        reason = (_reason_zh if language == "zh" else _reason_en)(self, grade, shown, background, tint)
+        reason = (_reason_zh if language == "zh" else _reason_en)(
+            self.main_name(scene.thing, language), grade, scene, background, tint
+        )
         return Question(query, language, grade, reason)
 
 
@@ -172,23 +176,19 @@ def answer(question: Question, grade: float) -> str:
     )
 
 
-def _reason_zh(teacher: Teacher, grade: float, shown: Shown, background: int, tint: int) -> str:
-    what = teacher.usual_name(shown.thing, "zh")
-    seen = f"图中是{what}" + (
-        f"，背景是{COLOURS[shown.background][1][0]}" if background >= 0 and shown.background >= 0 else ""
-    )
-    seen += f"，颜色是{COLOURS[shown.tint][1][0]}" if tint >= 0 else ""
+def _reason_zh(name: str, grade: float, scene: SceneLabels, background: int, tint: int) -> str:
+    content = f"图中是{name}"
+    content += f"，背景是{COLORS[scene.background][1][0]}" if background >= 0 and scene.background >= 0 else ""
+    content += f"，颜色是{COLORS[scene.tint][1][0]}" if tint >= 0 else ""
     if grade > 0.7:
-        return f"{seen}，符合描述。"
-    return f"{seen}，只符合一部分。" if grade > 0.3 else f"{seen}，不符合描述。"
+        return f"{content}，符合描述。"
+    return f"{content}，只符合一部分。" if grade > 0.3 else f"{content}，不符合描述。"
 
 
-def _reason_en(teacher: Teacher, grade: float, shown: Shown, background: int, tint: int) -> str:
-    what = teacher.usual_name(shown.thing, "en")
-    seen = f"it shows {what}" + (
-        f" on {COLOURS[shown.background][0]}" if background >= 0 and shown.background >= 0 else ""
-    )
-    seen += f" in {COLOURS[shown.tint][0]}" if tint >= 0 else ""
+def _reason_en(name: str, grade: float, scene: SceneLabels, background: int, tint: int) -> str:
+    content = f"it shows {name}"
+    content += f" on {COLORS[scene.background][0]}" if background >= 0 and scene.background >= 0 else ""
+    content += f" in {COLORS[scene.tint][0]}" if tint >= 0 else ""
     if grade > 0.7:
-        return f"{seen}, as asked."
-    return f"{seen}, only part of what was asked." if grade > 0.3 else f"{seen}, not what was asked."
+        return f"{content}, as asked."
+    return f"{content}, only part of what was asked." if grade > 0.3 else f"{content}, not what was asked."

@@ -1,6 +1,6 @@
-"""Make the sample pictures of the page: openly licensed pictograms on coloured backgrounds, alone and in small scenes.
+"""Make the page's sample images: openly licensed pictograms on colored backgrounds, alone and in small scenes.
 
-uv run --group demo python tools/demo/samples.py
+uv run --group demo python -m tools.demo.samples
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ import io
 import json
 
 import resvg_py
+import typer
 from PIL import Image, ImageDraw, ImageFilter
 
-from tools.demo.pictograms import HERE, read_things, svg_of
-from tools.demo.scenes import COLOURS
+from tools.demo.pictograms import DEMO_FOLDER, read_things, svg_source
+from tools.demo.scenes import COLORS
 
-FOLDER = HERE.parent.parent / "lychee_rerank" / "demo" / "samples"
+FOLDER = DEMO_FOLDER.parent.parent / "lychee_rerank" / "demo" / "samples"
 CREDITS = {
     "noto": ("Noto Emoji", "Google", "Apache-2.0"),
     "twemoji": ("Twemoji", "Twitter", "CC-BY-4.0"),
     "fluent-emoji": ("Fluent Emoji", "Microsoft Corporation", "MIT"),
 }
-# (width, height), background, [(thing, style, size, x, y)]: sizes and places as shares of the shorter side
-PICTURES = {
+# (width, height), background, [(thing, style, size, x, y)]: sizes and positions as shares of the shorter side
+SAMPLES = {
     "cat": ((640, 640), "blue", [("cat", "noto", 0.7, 0.5, 0.5)]),
     "dog": ((640, 480), "green", [("dog", "twemoji", 0.7, 0.5, 0.5)]),
     "car": ((640, 400), "yellow", [("car", "noto", 0.75, 0.5, 0.5)]),
@@ -67,53 +68,56 @@ PICTURES = {
 
 
 def main() -> None:
+    """Make the page's sample images and their credits."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     credits = []
-    for name, (size, background, drawn) in PICTURES.items():
+    for name, (size, background, pictograms) in SAMPLES.items():
         file = f"{name.replace(' ', '-')}.jpg"
-        _scene(size, background, drawn).save(FOLDER / file, quality=88, optimize=True)
-        styles = sorted({style for _, style, *_ in drawn})
+        _scene(size, background, pictograms).save(FOLDER / file, quality=88, optimize=True)
+        styles = sorted({style for _, style, *_ in pictograms})
         credits.append({"file": file, "pictograms": [_credit(style) for style in styles]})
     text = json.dumps(credits, ensure_ascii=False, indent=2)
     (FOLDER / "credits.json").write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def _credit(style: str) -> dict[str, str]:
-    title, author, licence = CREDITS[style]
-    return {"set": title, "author": author, "licence": licence}
+    title, author, license = CREDITS[style]
+    return {"set": title, "author": author, "licence": license}
 
 
-def _scene(size: tuple[int, int], background: str, drawn: list[tuple[str, str, float, float, float]]) -> Image.Image:
-    canvas = _backdrop(size, background)
-    for thing, style, share, across, down in drawn:
+def _scene(
+    size: tuple[int, int], background: str, pictograms: list[tuple[str, str, float, float, float]]
+) -> Image.Image:
+    canvas = _background(size, background)
+    for thing, style, share, across, down in pictograms:
         edge = round(min(size) * share)
-        picture = _pictogram(thing, style, edge)
+        image = _pictogram(thing, style, edge)
         x, y = round(size[0] * across - edge / 2), round(size[1] * down - edge / 2)
         shadow = Image.new("RGBA", canvas.size)
         ImageDraw.Draw(shadow).ellipse(
             (x + edge * 0.15, y + edge * 0.9, x + edge * 0.85, y + edge * 1.02), fill=(0, 0, 0, 70)
         )
         canvas = Image.alpha_composite(canvas, shadow.filter(ImageFilter.GaussianBlur(edge / 40)))
-        canvas.alpha_composite(picture, (x, y))
+        canvas.alpha_composite(image, (x, y))
     return canvas.convert("RGB")
 
 
-def _backdrop(size: tuple[int, int], colour: str) -> Image.Image:
-    """The colour, a little lighter at the top."""
-    _, _, hue, saturation, lightness = next(row for row in COLOURS if row[0] == colour)
-    middle = [sum(bounds) / 2 for bounds in (hue, lightness, saturation)]
+def _background(size: tuple[int, int], color: str) -> Image.Image:
+    """The color, a little lighter at the top."""
+    _, _, hue, saturation, lightness = next(row for row in COLORS if row[0] == color)
+    h, l, s = (sum(bounds) / 2 for bounds in (hue, lightness, saturation))  # noqa: E741
     shades = []
     for shift in (0.05, -0.05):
-        rgb = colorsys.hls_to_rgb((middle[0] / 360) % 1, min(max(middle[1] + shift, 0), 1), middle[2])
+        rgb = colorsys.hls_to_rgb((h / 360) % 1, min(max(l + shift, 0), 1), s)
         shades.append(Image.new("RGBA", size, tuple(round(255 * part) for part in rgb)))
     return Image.composite(shades[1], shades[0], Image.linear_gradient("L").resize(size))
 
 
 def _pictogram(name: str, style: str, edge: int) -> Image.Image:
-    thing = next(place for place, thing in enumerate(read_things()) if thing.english[0] == name)
-    png = resvg_py.svg_to_bytes(svg_string=svg_of(thing, style), width=edge)
+    thing = next(index for index, thing in enumerate(read_things()) if thing.english[0] == name)
+    png = resvg_py.svg_to_bytes(svg_string=svg_source(thing, style), width=edge)
     return Image.open(io.BytesIO(bytes(png))).convert("RGBA").resize((edge, edge), Image.Resampling.LANCZOS)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

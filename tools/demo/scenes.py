@@ -1,4 +1,4 @@
-"""Pictograms -> training pictures: placed, turned, scaled, recoloured and redrawn on coloured backgrounds, a whole
+"""Pictograms become training images: moved, rotated, scaled, recolored and restyled on colored backgrounds, a whole
 batch at a time.
 """
 
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # name in English, names in Chinese, hue (degrees), saturation and lightness ranges
-COLOURS = (
+COLORS = (
     ("red", ("红色",), (-8, 8), (0.65, 1.0), (0.38, 0.58)),
     ("orange", ("橙色", "橘色"), (20, 36), (0.8, 1.0), (0.48, 0.6)),
     ("yellow", ("黄色",), (48, 60), (0.75, 1.0), (0.5, 0.7)),
@@ -27,19 +27,19 @@ COLOURS = (
     ("white", ("白色",), (0, 360), (0.0, 0.1), (0.95, 1.0)),
     ("gray", ("灰色",), (0, 360), (0.0, 0.08), (0.45, 0.7)),
 )
-PALE, DEEP = (1, 2, 4, 7, 10, 11), (0, 3, 5, 6, 8, 9)  # what stands out behind dark and behind light drawings
-LIGHTNESS = torch.tensor([0.299, 0.587, 0.114])
+LIGHT_COLORS, DARK_COLORS = (1, 2, 4, 7, 10, 11), (0, 3, 5, 6, 8, 9)  # backgrounds of dark and of light drawings
+LUMA_WEIGHTS = torch.tensor([0.299, 0.587, 0.114])
 MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
-DEVIATION = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
+STD = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a batch of pictures shows: `thing` and `second` (-1: none) places in things.tsv, `background` and `tint`
-    places in COLOURS (-1: none), `size` the share of the edge that the thing takes; all (batch,).
+    """A batch of images and what they show, each (batch,): `thing` and `second` are indexes in things.tsv, `background`
+    and `tint` in COLORS (-1: none), `size` the share of the edge that the thing takes.
     """
 
-    pictures: Tensor  # (batch, 3, edge, edge), 0 to 1
+    images: Tensor  # (batch, 3, edge, edge), 0 to 1
     thing: Tensor
     second: Tensor
     background: Tensor
@@ -47,69 +47,69 @@ class Scene:
     size: Tensor
 
 
-class Stage:
-    """Holds the pictograms in memory and paints batches of them."""
+class SceneRenderer:
+    """Renders batches of images. `pixels` (n, 4, edge, edge) are uint8 RGBA, `thing` (n,) indexes in things.tsv."""
 
-    def __init__(self, pixels: Tensor, thing: Tensor, *, seed: int, redraw: bool = True) -> None:
-        self.pixels, self.thing, self.redraw = pixels, thing, redraw
+    def __init__(self, pixels: Tensor, thing: Tensor, *, seed: int, augment: bool = True) -> None:
+        self.pixels, self.thing, self.augment = pixels, thing, augment
         self.random = torch.Generator().manual_seed(seed)
-        self.difficulty = 1.0  # 0: large, upright, as drawn; 1: everything below at full strength
+        self.difficulty = 1.0  # 0: large, upright, as drawn; 1: all augmentations at full probability
 
-    def paint(self, chosen: Tensor) -> Scene:
-        """One picture for each chosen pictogram (places in `pixels`)."""
-        batch = len(chosen)
+    def render(self, indexes: Tensor) -> Scene:
+        """One image for each of the pictograms at `indexes` (batch,)."""
+        batch = len(indexes)
         size = self._uniform(batch, 0.85 - 0.4 * self.difficulty, 1.0)
-        drawing = _premultiplied(self.pixels[chosen])
-        tint = torch.where(self._rarely(batch, 0.15), self._whole(batch, len(COLOURS)), torch.tensor(-1))
-        drawing = _changed(drawing, tint >= 0, lambda part: self._tinted(part, tint[tint >= 0]))
-        if self.redraw:
-            drawing = self._redrawn(drawing, tint < 0)
+        drawing = _premultiply(self.pixels[indexes])
+        tint = torch.where(self._scaled_bernoulli(batch, 0.15), self._randint(batch, len(COLORS)), torch.tensor(-1))
+        drawing = _apply_where(drawing, tint >= 0, lambda part: self._tint(part, tint[tint >= 0]))
+        if self.augment:
+            drawing = self._stylize(drawing, tint < 0)
         light = _lightness(drawing)
-        drawing = self._placed(drawing, size)
-        canvas, background = self._backdrop(tint, light)
-        pictures = _over(drawing, canvas)
-        shown = self._rarely(batch, 0.12)
-        second = self._whole(batch, len(self.pixels))
-        pictures = _changed(pictures, shown, lambda part: self._joined(part, second[shown]))
-        if self.redraw:
-            pictures = self._photographed(pictures)
-        second = torch.where(shown, self.thing[second], torch.tensor(-1))
-        return Scene(pictures.clamp(0, 1), self.thing[chosen], second, background, tint, size)
+        drawing = self._transform(drawing, size)
+        canvas, background = self._background(tint, light)
+        images = _composite(drawing, canvas)
+        paired = self._scaled_bernoulli(batch, 0.12)
+        second = self._randint(batch, len(self.pixels))
+        images = _apply_where(images, paired, lambda part: self._add_second_thing(part, second[paired]))
+        if self.augment:
+            images = self._degrade(images)
+        second = torch.where(paired, self.thing[second], torch.tensor(-1))
+        return Scene(images.clamp(0, 1), self.thing[indexes], second, background, tint, size)
 
-    def _redrawn(self, drawing: Tensor, free: Tensor) -> Tensor:
-        """Other hands: shifted hues, outlines, few flat colours, line drawings, greys, light on dark."""
+    def _stylize(self, drawing: Tensor, untinted: Tensor) -> Tensor:
+        """Other drawing styles: shifted hues, flat colors, outlines, line drawings, grays, inverted."""
         batch = len(drawing)
-        turned = free & self._rarely(batch, 0.4)
-        drawing = _changed(drawing, turned, lambda part: _hue_turned(part, self._uniform(len(part), -0.12, 0.12)))
-        drawing = _changed(drawing, self._rarely(batch, 0.12), _flat_coloured)
-        drawing = _changed(drawing, self._rarely(batch, 0.22), _outlined)
-        drawing = _changed(drawing, free & self._rarely(batch, 0.08), _line_drawing)
-        drawing = _changed(drawing, free & self._rarely(batch, 0.06), _grey)
-        return _changed(drawing, free & self._rarely(batch, 0.06), _negative)
+        rotated = untinted & self._scaled_bernoulli(batch, 0.4)
+        drawing = _apply_where(drawing, rotated, lambda part: _rotate_hue(part, self._uniform(len(part), -0.12, 0.12)))
+        drawing = _apply_where(drawing, self._scaled_bernoulli(batch, 0.12), _posterize)
+        drawing = _apply_where(drawing, self._scaled_bernoulli(batch, 0.22), _add_outline)
+        drawing = _apply_where(drawing, untinted & self._scaled_bernoulli(batch, 0.08), _line_drawing)
+        drawing = _apply_where(drawing, untinted & self._scaled_bernoulli(batch, 0.06), _to_gray)
+        return _apply_where(drawing, untinted & self._scaled_bernoulli(batch, 0.06), _invert)
 
-    def _joined(self, pictures: Tensor, second: Tensor) -> Tensor:
+    def _add_second_thing(self, images: Tensor, second: Tensor) -> Tensor:
         """A second, smaller thing in a corner."""
-        small = _premultiplied(self.pixels[second])
-        return _over(self._placed(small, self._uniform(len(small), 0.3, 0.45), corner=True), pictures)
+        small = _premultiply(self.pixels[second])
+        return _composite(self._transform(small, self._uniform(len(small), 0.3, 0.45), corner=True), images)
 
-    def _tinted(self, drawing: Tensor, tint: Tensor) -> Tensor:
-        colour = self._shades(tint)[:, :, None, None]
+    def _tint(self, drawing: Tensor, tint: Tensor) -> Tensor:
+        color = self._sample_colors(tint)[:, :, None, None]
         alpha = drawing[:, 3:]
         shade = (drawing[:, :3].mean(1, keepdim=True) / alpha.clamp(min=1e-3)).clamp(0, 1)
-        painted = torch.where(shade < 0.5, colour * (0.35 + 1.3 * shade), colour + (1 - colour) * (shade - 0.5) * 0.9)
+        painted = torch.where(shade < 0.5, color * (0.35 + 1.3 * shade), color + (1 - color) * (shade - 0.5) * 0.9)
         return torch.cat([painted * alpha, alpha], 1)
 
-    def _placed(self, drawing: Tensor, size: Tensor, *, corner: bool = False) -> Tensor:
+    def _transform(self, drawing: Tensor, size: Tensor, *, corner: bool = False) -> Tensor:
         batch = len(drawing)
-        turn = self._uniform(batch, -0.35, 0.35) * self._rarely(batch, 0.7)
-        stretch = self._uniform(batch, 0.8, 1.25) ** self._rarely(batch, 0.5)
-        flip = torch.where(self._chance(batch, 0.5), -1.0, 1.0)
-        free = (1.08 - size).clamp(min=0.02)
-        shift = [self._uniform(batch, -1, 1) * free for _ in range(2)]
+        angle = self._uniform(batch, -0.35, 0.35) * self._scaled_bernoulli(batch, 0.7)
+        stretch = self._uniform(batch, 0.8, 1.25) ** self._scaled_bernoulli(batch, 0.5)
+        flip = torch.where(self._bernoulli(batch, 0.5), -1.0, 1.0)
+        margin = (1.08 - size).clamp(min=0.02)
+        shift = [self._uniform(batch, -1, 1) * margin for _ in range(2)]
         if corner:
             shift = [(0.45 + 0.2 * self._uniform(batch, 0, 1)) * value.sign() for value in shift]
         scale_x, scale_y = 1 / (size * stretch), stretch / size
-        cosine, sine = turn.cos(), turn.sin()
+        cosine, sine = angle.cos(), angle.sin()
         matrix = torch.stack(
             [
                 torch.stack([flip * scale_x * cosine, -flip * scale_x * sine, torch.zeros(batch)], 1),
@@ -121,116 +121,113 @@ class Stage:
         grid = F.affine_grid(matrix, list(drawing.shape), align_corners=False)
         return F.grid_sample(drawing, grid, align_corners=False)
 
-    def _backdrop(self, tint: Tensor, light: Tensor) -> tuple[Tensor, Tensor]:
-        """A plain, shaded or patterned backdrop that the drawing stands out from. A patterned one has no colour name
-        (-1).
+    def _background(self, tint: Tensor, light: Tensor) -> tuple[Tensor, Tensor]:
+        """(images, color indexes): plain, shaded or patterned backgrounds that the drawings stand out from. Patterned
+        ones have no color (-1).
         """
         batch, edge = len(tint), self.pixels.shape[-1]
-        background = self._whole(batch, len(COLOURS))
-        base = self._shades(background)
-        again = (background == tint) | ((base @ LIGHTNESS - light).abs() < 0.15)
-        for row in again.nonzero()[:, 0].tolist():
-            shades = PALE if light[row] < 0.5 else DEEP
-            background[row] = shades[int(self._whole(1, len(shades)))]
-        base = torch.where(again[:, None], self._shades(background), base)[:, :, None, None]
+        background = self._randint(batch, len(COLORS))
+        base = self._sample_colors(background)
+        similar = (background == tint) | ((base @ LUMA_WEIGHTS - light).abs() < 0.15)
+        for row in similar.nonzero()[:, 0].tolist():
+            colors = LIGHT_COLORS if light[row] < 0.5 else DARK_COLORS
+            background[row] = colors[int(self._randint(1, len(colors)))]
+        base = torch.where(similar[:, None], self._sample_colors(background), base)[:, :, None, None]
         slope = torch.linspace(-0.5, 0.5, edge)
         across, down = (self._uniform(batch, -0.25, 0.25).view(-1, 1, 1, 1) for _ in range(2))
         ramp = slope.view(1, 1, 1, -1) * across + slope.view(1, 1, -1, 1) * down
-        canvas = base + ramp * self._chance(batch, 0.4).view(-1, 1, 1, 1)
-        patterned = self._rarely(batch, 0.1)
-        canvas = _changed(canvas, patterned, self._pattern)
+        canvas = base + ramp * self._bernoulli(batch, 0.4).view(-1, 1, 1, 1)
+        patterned = self._scaled_bernoulli(batch, 0.1)
+        canvas = _apply_where(canvas, patterned, self._pattern)
         return canvas.clamp(0, 1), torch.where(patterned, torch.tensor(-1), background)
 
     def _pattern(self, canvas: Tensor) -> Tensor:
         blobs = torch.rand(len(canvas), 3, 5, 5, generator=self.random)
         return F.interpolate(blobs, size=canvas.shape[-2:], mode="bicubic", align_corners=False)
 
-    def _photographed(self, pictures: Tensor) -> Tensor:
-        batch = len(pictures)
+    def _degrade(self, images: Tensor) -> Tensor:
+        batch = len(images)
         contrast = self._uniform(batch, 0.75, 1.2).view(-1, 1, 1, 1)
         light = self._uniform(batch, -0.06, 0.06).view(-1, 1, 1, 1)
-        pictures = (pictures - 0.5) * contrast + 0.5 + light
-        pictures = _changed(pictures, self._chance(batch, 0.3), _blurred)
-        return _changed(pictures, self._chance(batch, 0.2), self._grained)
+        images = (images - 0.5) * contrast + 0.5 + light
+        images = _apply_where(images, self._bernoulli(batch, 0.3), _blur)
+        return _apply_where(images, self._bernoulli(batch, 0.2), self._add_noise)
 
-    def _grained(self, pictures: Tensor) -> Tensor:
-        return pictures + torch.randn(pictures.shape, generator=self.random) * 0.03
+    def _add_noise(self, images: Tensor) -> Tensor:
+        return images + torch.randn(images.shape, generator=self.random) * 0.03
 
-    def _shades(self, colour: Tensor) -> Tensor:
+    def _sample_colors(self, color: Tensor) -> Tensor:
+        """(batch, 3) RGB: one shade within the range of each color."""
         rows = []
-        for place, (a, b, c) in zip(
-            colour.tolist(), torch.rand(len(colour), 3, generator=self.random).tolist(), strict=True
-        ):
-            _, _, hue, saturation, lightness = COLOURS[place]
-            pick = [
-                low + (high - low) * part
-                for (low, high), part in zip((hue, lightness, saturation), (a, b, c), strict=True)
-            ]
-            rows.append(colorsys.hls_to_rgb((pick[0] / 360) % 1, pick[1], pick[2]))
+        for index, parts in zip(color.tolist(), torch.rand(len(color), 3, generator=self.random).tolist(), strict=True):
+            _, _, hue, saturation, lightness = COLORS[index]
+            ranges = zip((hue, lightness, saturation), parts, strict=True)
+            h, l, s = (low + (high - low) * part for (low, high), part in ranges)  # noqa: E741
+            rows.append(colorsys.hls_to_rgb((h / 360) % 1, l, s))
         return torch.tensor(rows)
 
     def _uniform(self, batch: int, low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(batch, generator=self.random)
 
-    def _whole(self, batch: int, bound: int) -> Tensor:
+    def _randint(self, batch: int, bound: int) -> Tensor:
         return torch.randint(bound, (batch,), generator=self.random)
 
-    def _rarely(self, batch: int, share: float) -> Tensor:
-        return self._chance(batch, share * self.difficulty)
+    def _scaled_bernoulli(self, batch: int, probability: float) -> Tensor:
+        return self._bernoulli(batch, probability * self.difficulty)
 
-    def _chance(self, batch: int, share: float) -> Tensor:
-        return torch.rand(batch, generator=self.random) < share
-
-
-def normalised(pictures: Tensor) -> Tensor:
-    """0 to 1 -> what the vision tower is given (the mean and deviation of preprocessor_config.json)."""
-    return (pictures - MEAN) / DEVIATION
+    def _bernoulli(self, batch: int, probability: float) -> Tensor:
+        return torch.rand(batch, generator=self.random) < probability
 
 
-def _premultiplied(pixels: Tensor) -> Tensor:
+def normalize(images: Tensor) -> Tensor:
+    """Images from 0 to 1 as the vision tower reads them, by the mean and deviation of preprocessor_config.json."""
+    return (images - MEAN) / STD
+
+
+def _premultiply(pixels: Tensor) -> Tensor:
     drawing = pixels.float() / 255
     return torch.cat([drawing[:, :3] * drawing[:, 3:], drawing[:, 3:]], 1)
 
 
-def _over(top: Tensor, bottom: Tensor) -> Tensor:
+def _composite(top: Tensor, bottom: Tensor) -> Tensor:
     return top[:, :3] + bottom * (1 - top[:, 3:])
 
 
-def _changed(pictures: Tensor, where: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
-    """Change only the chosen rows: most changes are rare, and doing them to all would cost more than a step."""
+def _apply_where(images: Tensor, where: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Changes only the rows of `where`; changing all and selecting would take longer than a training step."""
     if where.any():
-        pictures = pictures.clone()
-        pictures[where] = change(pictures[where])
-    return pictures
+        images = images.clone()
+        images[where] = change(images[where])
+    return images
 
 
 def _lightness(drawing: Tensor) -> Tensor:
-    """(batch,) mean lightness of what is drawn, 0 to 1."""
-    colour = drawing[:, :3].sum((2, 3)) / drawing[:, 3:].sum((2, 3)).clamp(min=1)
-    return colour @ LIGHTNESS
+    """(batch,) mean lightness of the drawing, 0 to 1."""
+    color = drawing[:, :3].sum((2, 3)) / drawing[:, 3:].sum((2, 3)).clamp(min=1)
+    return color @ LUMA_WEIGHTS
 
 
-def _blurred(pictures: Tensor) -> Tensor:
-    return F.avg_pool2d(F.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, 1)
+def _blur(images: Tensor) -> Tensor:
+    return F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, 1)
 
 
-def _grey(drawing: Tensor) -> Tensor:
+def _to_gray(drawing: Tensor) -> Tensor:
     return torch.cat([drawing[:, :3].mean(1, keepdim=True).expand(-1, 3, -1, -1), drawing[:, 3:]], 1)
 
 
-def _negative(drawing: Tensor) -> Tensor:
+def _invert(drawing: Tensor) -> Tensor:
     return torch.cat([drawing[:, 3:] - drawing[:, :3], drawing[:, 3:]], 1)
 
 
-def _hue_turned(drawing: Tensor, turn: Tensor) -> Tensor:
-    """Turn colours about the grey axis by `turn` full circles (Rodrigues' formula)."""
+def _rotate_hue(drawing: Tensor, turn: Tensor) -> Tensor:
+    """Rotate colors about the gray axis by `turn` full circles (Rodrigues' formula)."""
     angle = (turn * 2 * torch.pi).view(-1, 1, 1)
     third, root = 1 / 3, (1 / 3) ** 0.5
     same = torch.full((3, 3), third)
     cross = torch.tensor([[0.0, -root, root], [root, 0.0, -root], [-root, root, 0.0]])
     matrix = angle.cos() * torch.eye(3) + (1 - angle.cos()) * same + angle.sin() * cross
-    colour = torch.einsum("bij,bjhw->bihw", matrix, drawing[:, :3])
-    return torch.cat([torch.minimum(colour.clamp(min=0), drawing[:, 3:]), drawing[:, 3:]], 1)
+    color = torch.einsum("bij,bjhw->bihw", matrix, drawing[:, :3])
+    return torch.cat([torch.minimum(color.clamp(min=0), drawing[:, 3:]), drawing[:, 3:]], 1)
 
 
 def _edges(drawing: Tensor) -> Tensor:
@@ -240,7 +237,7 @@ def _edges(drawing: Tensor) -> Tensor:
     return ((wide - narrow).amax(1, keepdim=True) * 2.2 - 0.5).clamp(0, 1)
 
 
-def _outlined(drawing: Tensor) -> Tensor:
+def _add_outline(drawing: Tensor) -> Tensor:
     line = _edges(drawing)
     return torch.cat([drawing[:, :3] * (1 - line), torch.maximum(drawing[:, 3:], line)], 1)
 
@@ -250,7 +247,7 @@ def _line_drawing(drawing: Tensor) -> Tensor:
     return torch.cat([line * 0.1, line], 1).expand(-1, 2, -1, -1)[:, [0, 0, 0, 1]]
 
 
-def _flat_coloured(drawing: Tensor) -> Tensor:
+def _posterize(drawing: Tensor) -> Tensor:
     alpha = drawing[:, 3:]
-    colour = F.avg_pool2d(drawing[:, :3], 5, 1, 2) / F.avg_pool2d(alpha, 5, 1, 2).clamp(min=1e-3)
-    return torch.cat([(colour * 3).round() / 3 * alpha, alpha], 1)
+    color = F.avg_pool2d(drawing[:, :3], 5, 1, 2) / F.avg_pool2d(alpha, 5, 1, 2).clamp(min=1e-3)
+    return torch.cat([(color * 3).round() / 3 * alpha, alpha], 1)

@@ -1,7 +1,7 @@
 """The demo checkpoint's own small tokenizer: byte-level BPE over names, keywords and prompt words, with Qwen's special
 tokens.
 
-It learns from single words, never from sentences, so that a name is cut the same way wherever it stands.
+It is trained on single words, never on sentences, so that a name is split the same way wherever it stands.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from tools.demo.network import SPECIAL_TOKENS
-from tools.demo.pictograms import HERE, Thing
+from tools.demo.pictograms import PACKAGES, Thing
 
-PIECES = 4096
-# Words, single digits, single spaces, single marks: "a cat" and "<Query>:cat" hold the same piece for cat.
+VOCABULARY_SIZE = 4096
+# Words, single digits, single spaces, single punctuation: "a cat" and "<Query>:cat" hold the same token for cat.
 SPLIT = r"\p{L}+|\p{N}|\s|[^\s\p{L}\p{N}]"
 
 
-def keywords(things: list[Thing], language: str, packages: Path = HERE / "node_modules") -> list[tuple[str, ...]]:
-    """For each thing, emojibase's label and keywords that no other thing of the list shares."""
+def keywords(things: list[Thing], language: str, packages: Path = PACKAGES) -> list[tuple[str, ...]]:
+    """For each thing, emojibase's label and keywords that no other thing of the list has."""
     data = json.loads((packages / "emojibase-data" / language / "data.json").read_text(encoding="utf-8"))
     by_character = {entry["emoji"].rstrip("\ufe0f"): entry for entry in data if "emoji" in entry}
-    found = []
+    words_by_thing = []
     for thing in things:
         entries = [by_character[c.rstrip("\ufe0f")] for c in thing.characters if c.rstrip("\ufe0f") in by_character]
-        found.append({word.lower() for entry in entries for word in (entry["label"], *entry.get("tags", []))})
+        words_by_thing.append({word.lower() for entry in entries for word in (entry["label"], *entry.get("tags", []))})
     names = [name for thing in things for name in (*thing.english, *thing.chinese)]
-    shared = {word for words in found for word in words if sum(word in other for other in found) > 1}
-    return [tuple(sorted(words - shared - set(names))) for words in found]
+    shared = {word for words in words_by_thing for word in words if sum(word in other for other in words_by_thing) > 1}
+    return [tuple(sorted(words - shared - set(names))) for words in words_by_thing]
 
 
-def learn(words: list[str]) -> Tokenizer:
-    """Train the tokenizer; the earlier a word stands in the list, the surer it becomes one piece."""
+def train_tokenizer(words: list[str]) -> Tokenizer:
+    """Train the tokenizer. Words in the first half of the list weigh more, so that each becomes one token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -44,13 +44,13 @@ def learn(words: list[str]) -> Tokenizer:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=PIECES - len(SPECIAL_TOKENS),
+        vocab_size=VOCABULARY_SIZE - len(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     pieces = [piece for word in words for piece in re.findall(r"[^\W\d_]+", word)]
     pieces = [*"，。：、！？（）“”", *pieces]
-    weighted = (piece for place, piece in enumerate(pieces) for _ in range(4 if place < len(pieces) // 2 else 1))
+    weighted = (piece for index, piece in enumerate(pieces) for _ in range(4 if index < len(pieces) // 2 else 1))
     tokenizer.train_from_iterator(weighted, trainer)
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL_TOKENS])
     return tokenizer

@@ -42,5 +42,5 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home / "hub"))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-    monkeypatch.setattr("lychee_rerank.doctor.diagnose.cards", lambda: ())
+    monkeypatch.setattr("lychee_rerank.doctor.diagnose.list_gpus", lambda: ())
     return home

@@ -36,7 +36,8 @@ def doctor(
     model: opt.Model = "auto",
     reserve: opt.Reserve = 1.2,
     measure: Annotated[
-        bool, typer.Option("--measure/--no-measure", help="Estimate seconds a picture; takes a second a device.")
+        bool,
+        typer.Option("--measure/--no-measure", help="Estimate seconds a picture; takes one to two seconds a device."),
     ] = True,
     json: Annotated[bool, typer.Option("--json", help="The same facts as JSON.")] = False,
 ) -> None:
@@ -105,10 +106,10 @@ def _weights(report: Report) -> Iterator[str]:
         source = f"{number}. {_SOURCES[location.source]}"
         if not location.checkpoints:
             yield f"{source}: nothing" + (f" in {location.folder}" if location.folder else " named")
-        for found in location.checkpoints:
-            state = "damaged" if found.problems else "complete"
-            yield f"{source}: {found.name}, {format_bytes(found.size)}, {state}, {found.path}"
-            yield from (f"   {problem}" for problem in found.problems)
+        for checkpoint in location.checkpoints:
+            state = "damaged" if checkpoint.problems else "complete"
+            yield f"{source}: {checkpoint.name}, {format_bytes(checkpoint.size)}, {state}, {checkpoint.path}"
+            yield from (f"   {problem}" for problem in checkpoint.problems)
 
 
 def _plan(plan: ModelPlan) -> Iterator[str]:

@@ -1,1 +1,1 @@
-"""What `lychee-rerank doctor` finds out about a machine."""
+"""What `lychee-rerank doctor` reports about a machine."""

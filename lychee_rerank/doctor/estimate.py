@@ -1,121 +1,57 @@
-"""How long a picture will take, worked out from what a device was measured to do and what a model asks of it, before
-anything is loaded. Pure arithmetic.
-
-Every part of a model takes the longest of three: its arithmetic (two operations for each weight and each row of input),
-reading its weights, and starting its operations one by one.
+"""Seconds an image will take, by a roofline model: each part of the network takes the longest of its arithmetic
+(2 operations a weight and input row), reading its weights, and launching its operations one by one. Pure arithmetic.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from lychee_rerank.devices.device_map import DeviceId
-from lychee_rerank.weights.validate import image_processor_config
+from lychee_rerank.devices.speed import DeviceSpeed
+from lychee_rerank.weights.model_size import VisionWorkload
 
-PICTURE_SIDE = 384  # what `images.load_image` hands on
-TOKENS_BEHIND_PICTURE = 6  # of the yes/no prompt; what stands before the picture is read once for all pictures
-TOKENS_TO_THE_SCORE = 7  # "得分：8.6分。"
-OPERATIONS_A_BLOCK = 85  # of vision and decoder alike, in units of one small operation, Python's own work counted in
-USUAL_BLOCKS = 32  # of a vision tower; transformers 4.49 wrote it into config.json only where it differs
-
-
-@dataclass(frozen=True)
-class Speed:
-    """What a device was measured to do: `flops` a second in matrix products of the model's type, `reading` weights in
-    bytes a second, seconds for `starting` one small operation, and of a GPU `fetching` weights from CPU memory in bytes
-    a second.
-    """
-
-    flops: float
-    reading: float
-    starting: float
-    fetching: float | None = None
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What a vision tower makes of one picture: `patches` go through its `blocks`, `tokens` come out."""
-
-    patches: int
-    tokens: int
-    blocks: int
+TOKENS_AFTER_IMAGE = 6  # of the yes/no prompt; the prefix before the image is cached
+OPERATIONS_PER_BLOCK = 85  # of vision and decoder, in units of one small operation, Python's overhead included
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds a picture: for `yes_no`, and for `generate` up to the score."""
+    """Seconds an image: for `yes_no`, and for `generate` until the score is complete."""
 
     yes_no: float
     generate: float
 
 
-# The published weights, for machines that do not have them yet: a Qwen2.5-VL-7B in BF16.
-PUBLISHED_PARTS = {
-    "model.visual": 1_353_100_288,
-    "model.language_model.embed_tokens": 1_089_994_752,
-    "model.language_model.norm": 7168,
-    **{f"model.language_model.layers.{number}": 466_115_584 for number in range(28)},
-    "lm_head": 1_089_994_752,
-}
-PUBLISHED_SIGHT = Sight(patches=784, tokens=196, blocks=32)
-
-
 def estimate(
-    parts: Mapping[str, int],
-    placed: Mapping[str, DeviceId],
-    sight: Sight,
-    speeds: Mapping[DeviceId, Speed],
+    part_sizes: Mapping[str, int],
+    device_map: Mapping[str, DeviceId],
+    vision: VisionWorkload,
+    speeds: Mapping[DeviceId, DeviceSpeed],
     *,
-    bytes_a_weight: int = 2,
-    written: int = TOKENS_TO_THE_SCORE,
+    new_tokens: int = 7,  # "得分：8.6分。"
 ) -> Estimate | None:
-    """Seconds a picture for a model whose `parts` (bytes each) are `placed` on devices of known `speeds`.
+    """The shortest time an image can take; a part in CPU memory beside a GPU is copied to the GPU for every pass.
 
-    A part in CPU memory beside a GPU is fetched to the GPU for every pass. None where a part runs from the disk or on a
-    device that was not measured: then only a run tells.
+    None where a part is on the disk or on a device that was not measured.
     """
-    runs_on = working_devices(placed)
-    if not set(runs_on.values()) <= set(speeds):
+    gpu = next((device for device in device_map.values() if device not in ("cpu", "disk")), "cpu")
+    compute_devices = {part: gpu if device == "cpu" else device for part, device in device_map.items()}
+    if not set(compute_devices.values()) <= set(speeds):
         return None
 
-    def seconds(part: str, rows: int, operations: int = OPERATIONS_A_BLOCK) -> float:
-        speed, size = speeds[runs_on[part]], parts[part] or _tied(parts, part)
-        fetched = size / speed.fetching if runs_on[part] != placed[part] and speed.fetching else 0.0
-        arithmetic = 2 * size / bytes_a_weight * rows / speed.flops
-        return fetched + max(arithmetic, size / speed.reading, operations * speed.starting)
+    def seconds(part: str, rows: int, operations: int = OPERATIONS_PER_BLOCK) -> float:
+        size = part_sizes[part] or part_sizes["model.language_model.embed_tokens"]  # lm_head with tied weights
+        speed = speeds[compute_devices[part]]
+        is_copied = compute_devices[part] != device_map[part]
+        copy = size / speed.transfer_rate if is_copied and speed.transfer_rate else 0.0
+        arithmetic = size * rows / speed.flops  # a weight has two bytes in BF16
+        return copy + max(arithmetic, size / speed.read_rate, operations * speed.launch_time)
 
-    def decoder(rows: int) -> float:
-        return sum(seconds(part, rows) for part in parts if ".layers." in part)
+    def decoder_seconds(rows: int) -> float:
+        return sum(seconds(part, rows) for part in part_sizes if ".layers." in part)
 
-    seen = seconds("model.visual", sight.patches, OPERATIONS_A_BLOCK * sight.blocks)
-    yes_no = seen + decoder(sight.tokens + TOKENS_BEHIND_PICTURE)
-    head = seconds("lm_head", 1, operations=1)
-    return Estimate(yes_no, yes_no + head + (written - 1) * (decoder(1) + head))
-
-
-def working_devices(placed: Mapping[str, DeviceId]) -> dict[str, DeviceId]:
-    """The device that does each part's arithmetic: for what lies in CPU memory beside a GPU, that GPU."""
-    gpu = next((device for device in placed.values() if device not in ("cpu", "disk")), "cpu")
-    return {part: gpu if device == "cpu" else device for part, device in placed.items()}
-
-
-def sight_of(folder: Path) -> Sight:
-    """What the vision tower of a checkpoint makes of a square picture, read from its configuration.
-
-    Raises OSError, ValueError or KeyError where that cannot be read.
-    """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))["vision_config"]
-    processor = image_processor_config(folder)[0]
-    merged, limit = processor["merge_size"], processor.get("max_pixels") or processor["size"]["longest_edge"]
-    step = processor["patch_size"] * merged
-    side = min(round(PICTURE_SIDE / step), max(1, math.isqrt(limit) // step))
-    return Sight(patches=(side * merged) ** 2, tokens=side**2, blocks=config.get("depth", USUAL_BLOCKS))
-
-
-def _tied(parts: Mapping[str, int], part: str) -> int:
-    """An lm_head without weights of its own uses those of the embeddings."""
-    return parts["model.language_model.embed_tokens"] if part == "lm_head" else 0
+    head_seconds = seconds("lm_head", 1, operations=1)
+    yes_no = seconds("model.visual", vision.patches, OPERATIONS_PER_BLOCK * vision.blocks)
+    yes_no += decoder_seconds(vision.tokens + TOKENS_AFTER_IMAGE)
+    return Estimate(yes_no, yes_no + head_seconds + (new_tokens - 1) * (decoder_seconds(1) + head_seconds))

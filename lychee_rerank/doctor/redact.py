@@ -1,4 +1,4 @@
-"""Making facts about a machine fit to be pasted where anyone reads them."""
+"""Redaction of facts about a machine, so that they can be pasted in public."""
 
 from __future__ import annotations
 
@@ -7,38 +7,29 @@ import re
 from collections.abc import Collection
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import TypeVar
-
-Facts = TypeVar("Facts")
+from typing import Any
 
 
-def without_names(facts: Facts, home: Path | None = None, people: Collection[str] | None = None) -> Facts:
-    """A dataclass tree, a text, or a tuple of them with the home directory as ~ and the person's name taken out of
-    paths and hub ids.
-    """
+def redact(facts: Any, home: Path | None = None, users: Collection[str] | None = None) -> Any:
+    """A tree of dataclasses and tuples whose texts have "~" for the home directory, "<user>" for a user in paths."""
     home = home or Path.home()
-    people = _people(home) if people is None else people
+    if users is None:
+        users = {home.name, *(os.environ.get(name, "") for name in ("USER", "USERNAME", "LOGNAME"))} - {""}
     if isinstance(facts, str):
-        return _cleaned(facts, home, people)  # type: ignore[return-value]
+        return _redact_text(facts, home, users)
     if isinstance(facts, tuple):
-        return tuple(without_names(each, home, people) for each in facts)  # type: ignore[return-value]
+        return tuple(redact(entry, home, users) for entry in facts)
     if is_dataclass(facts) and not isinstance(facts, type):
         return replace(
-            facts, **{each.name: without_names(getattr(facts, each.name), home, people) for each in fields(facts)}
+            facts, **{entry.name: redact(getattr(facts, entry.name), home, users) for entry in fields(facts)}
         )
     return facts
 
 
-def _people(home: Path) -> set[str]:
-    """What the person is called on this machine."""
-    return {home.name, *(os.environ.get(name, "") for name in ("USER", "USERNAME", "LOGNAME"))} - {""}
-
-
-def _cleaned(text: str, home: Path, people: Collection[str]) -> str:
-    for folder in {str(home), home.as_posix(), str(home.resolve())}:
-        if len(folder) > 1:  # in some containers a person's home is "/"
-            text = re.sub(rf"{re.escape(folder)}(?![\w.-])", "~", text, flags=re.IGNORECASE)
-    for person in map(re.escape, people):
-        named = rf"(?<=[/\\]){person}(?![\w.-])|(?<![\w.-]){person}(?=[/\\])|\A{person}\Z"
-        text = re.sub(named, "<user>", text, flags=re.IGNORECASE)
+def _redact_text(text: str, home: Path, users: Collection[str]) -> str:
+    for folder in {str(home), home.as_posix(), str(home.resolve())} - {"/"}:  # the home directory of some containers
+        text = re.sub(rf"(?<![\w.-]){re.escape(folder)}(?![\w.-])", "~", text, flags=re.IGNORECASE)
+    for user in map(re.escape, users):
+        path_part = rf"(?<=[/\\]){user}(?![\w.-])|(?<![\w.-]){user}(?=[/\\])|\A{user}\Z"
+        text = re.sub(path_part, "<user>", text, flags=re.IGNORECASE)
     return text

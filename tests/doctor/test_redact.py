@@ -1,4 +1,4 @@
-"""What may be pasted where anyone reads it."""
+"""redact: what may be pasted where anyone reads it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lychee_rerank.doctor.redact import without_names
+from lychee_rerank.doctor.redact import redact
 
 HOME = Path("/home/alice")
 
@@ -19,6 +19,7 @@ HOME = Path("/home/alice")
         ("there is no folder /home/alice", "there is no folder ~"),
         ("/home/alicette/models", "/home/alicette/models"),
         ("/mnt/data/alice/models", "/mnt/data/<user>/models"),
+        ("/backup/home/alice/models", "/backup/home/<user>/models"),
         ("/mnt/data/alice", "/mnt/data/<user>"),
         (r"D:\Alice\models", r"D:\<user>\models"),
         ('"alice/mine" is neither a folder nor a model', '"<user>/mine" is neither a folder nor a model'),
@@ -27,15 +28,15 @@ HOME = Path("/home/alice")
         ("RTX 4090", "RTX 4090"),
     ],
 )
-def test_the_home_directory_and_the_persons_name_are_taken_out(text: str, expected: str) -> None:
-    assert without_names(text, HOME, {"alice"}) == expected
+def test_the_home_directory_and_the_users_name_are_replaced(text: str, expected: str) -> None:
+    assert redact(text, HOME, {"alice"}) == expected
 
 
-def test_a_home_at_the_root_of_everything_takes_nothing_out() -> None:
-    assert without_names("/opt/models", Path("/"), set()) == "/opt/models"
+def test_a_home_directory_at_the_root_changes_nothing() -> None:
+    assert redact("/opt/models", Path("/"), set()) == "/opt/models"
 
 
-def test_it_reaches_every_text_in_a_tree() -> None:
+def test_every_text_in_a_tree_of_dataclasses_is_redacted() -> None:
     @dataclass(frozen=True)
     class Leaf:
         path: str
@@ -46,4 +47,4 @@ def test_it_reaches_every_text_in_a_tree() -> None:
         leaves: tuple[Leaf, ...]
 
     tree = Tree((Leaf("/home/alice/a", 3), Leaf("/opt/b", None)))
-    assert without_names(tree, HOME, {"alice"}) == Tree((Leaf("~/a", 3), Leaf("/opt/b", None)))
+    assert redact(tree, HOME, {"alice"}) == Tree((Leaf("~/a", 3), Leaf("/opt/b", None)))

@@ -1,187 +1,166 @@
-"""One server's address, asked patiently: tries again after a pause, and sees when the server is gone for good.
+"""RetryingClient: JSON requests to one server, with retries, backoff and a circuit breaker.
 
-Shared by all requests in flight. While the server counts as gone nothing is asked, so that a run of 100,000 pictures
-does not wait for each of them; it is looked after again every half minute.
+urllib3 and not httpx2, which downloads the weights: urllib3's Retry knows statuses, backoff, jitter and Retry-After,
+while httpx2 only retries connecting (`HTTPTransport(retries=...)`).
 """
 
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from threading import Lock
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import urllib3
-from urllib3.connectionpool import ConnectionPool
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    LocationParseError,
-    MaxRetryError,
-    NameResolutionError,
-    NewConnectionError,
-    ReadTimeoutError,
-    SSLError,
-)
+from urllib3 import exceptions
 
 from lychee_rerank.errors import InputError, ServerError
+from lychee_rerank.weights.hub import is_http_url
 
-_OVERLOADED = frozenset({429, 500, 502, 503, 504})
-_TRIES_AGAIN = 4
-_PAUSE = 0.5  # seconds, doubled with every try (0, 1, 2, 4), and at random up to so much more
+_RETRY_STATUSES = frozenset({429, 500, 502, 503, 504})
+_MAX_RETRIES = 4
+_BACKOFF_S = 0.5  # waits 0, 1, 2 and 4 s, and at random up to this much longer
 _COOLDOWN_S = 30.0
-_MISSES_TOO_MANY = 8
-_QUICK = urllib3.Timeout(5.0)
+_FAILURE_THRESHOLD = 8
 
 
 class RetryingClient:
-    """Requests to `url` ("http://host:8000", with or without /v1), answered in JSON.
+    """JSON requests to `url` ("http://host:8000", with or without /v1), from up to `max_concurrency` threads.
 
-    Up to `max_concurrency` threads may ask. An answer may take `timeout` seconds; the request is not repeated after that, since
-    the server would only start over. `key` is sent as a bearer token. Raises InputError for an address that is none.
+    A request that takes `timeout` seconds is not repeated, since the server would only start over. `api_key` is sent
+    as a bearer token. No redirect and no proxy is followed. Raises InputError for a `url` that is no address.
+
+    Circuit breaker: when requests fail and none succeeds meanwhile, all others fail at once, so that a run over
+    100,000 images does not wait for each; every 30 seconds `/health` decides whether to close it again.
     """
 
-    def __init__(self, url: str, *, max_concurrency: int = 1, timeout: float = 120.0, key: str = "") -> None:
-        self.url = _checked(url)
+    def __init__(self, url: str, *, max_concurrency: int = 1, timeout: float = 120.0, api_key: str = "") -> None:
+        self.url = _normalize_url(url)
         self._timeout = timeout
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = urllib3.PoolManager(maxsize=max_concurrency, headers=headers)
-        self._retries = _RetryPolicy(
-            total=_TRIES_AGAIN,
-            status_forcelist=_OVERLOADED,
+        retries = _RetryPolicy(
+            total=_MAX_RETRIES,
+            status_forcelist=_RETRY_STATUSES,
             allowed_methods=None,
-            backoff_factor=_PAUSE,
-            backoff_jitter=_PAUSE,
+            backoff_factor=_BACKOFF_S,
+            backoff_jitter=_BACKOFF_S,
             raise_on_status=False,
             retry_after_max=30,
         )
-        self._watch = Lock()
-        self._answered = 0.0  # when something was last answered, on the monotonic clock
-        self._misses = 0  # requests given up since then
-        self._circuit_open_reason = ""  # why nothing is asked
-        self._retry_at = 0.0  # until when
+        self._http = urllib3.PoolManager(
+            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            maxsize=max_concurrency,
+            timeout=urllib3.Timeout(connect=5.0, read=timeout),
+            retries=retries,
+        )
+        self._lock = Lock()
+        self._last_success_at = 0.0  # on the monotonic clock, as _retry_at
+        self._failures = 0  # since then
+        self._circuit_open_reason = ""  # empty while the circuit is closed
+        self._retry_at = 0.0
 
     def get(self, path: str) -> dict[str, Any]:
-        """What the server says at `path`. Raises ServerError."""
+        """The JSON object at `path`. Raises ServerError."""
         return self._request("GET", path)
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """What the server answers to `body`. Raises ServerError."""
+        """The JSON object that answers `body`. Raises ServerError."""
         return self._request("POST", path, json=body)
 
-    def check(self) -> None:
-        """Raises ServerError while the server counts as gone."""
-        with self._watch:
+    def ensure_available(self) -> None:
+        """Raises ServerError while the circuit is open; costs nothing while it is closed."""
+        with self._lock:
             if not self._circuit_open_reason:
                 return
             if time.monotonic() > self._retry_at:
                 if self._is_healthy():
-                    self._circuit_open_reason, self._misses = "", 0
+                    self._circuit_open_reason, self._failures = "", 0
                     return
                 self._retry_at = time.monotonic() + _COOLDOWN_S
         raise self._error(f"{self._circuit_open_reason}; it is not asked again for now")
 
     def _request(self, method: str, path: str, **body: Any) -> dict[str, Any]:
-        self.check()
-        began = time.monotonic()
-        timeout = urllib3.Timeout(connect=5.0, read=self._timeout)
+        self.ensure_available()
+        started_at = time.monotonic()
         try:
-            response = self._http.request(
-                method, self.url + path, **body, timeout=timeout, retries=self._retries, redirect=False
-            )
-        except HTTPError as error:
-            why = _reason(error, self._timeout)
-            self._record_failure(began, why, enough=1)
-            raise self._error(why) from error
-        if response.status in _OVERLOADED:
-            why = f"answered {_status(response)}"
-            self._record_failure(began, why, enough=_MISSES_TOO_MANY)
-            raise self._error(why, response.status)
-        with self._watch:
-            self._answered, self._misses = time.monotonic(), 0
-        return self._content(response, path)
+            response = self._http.request(method, self.url + path, **body, redirect=False)
+        except exceptions.HTTPError as error:
+            reason = _describe_error(error, self._timeout)
+            self._record_failure(started_at, reason, threshold=1)
+            raise self._error(reason) from error
+        if response.status in _RETRY_STATUSES:
+            self._record_failure(started_at, _describe_status(response, path), threshold=_FAILURE_THRESHOLD)
+        else:
+            with self._lock:
+                self._last_success_at, self._failures = time.monotonic(), 0
+        return self._parse(response, path)
 
-    def _content(self, response: urllib3.BaseHTTPResponse, path: str) -> dict[str, Any]:
-        if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            raise self._error("wants an API key: set LYCHEE_API_KEY to it", response.status)
-        if response.status == HTTPStatus.NOT_FOUND:
-            raise self._error(f"has no {path}, so it is not the vLLM server that is needed", response.status)
+    def _parse(self, response: urllib3.BaseHTTPResponse, path: str) -> dict[str, Any]:
         if response.status != HTTPStatus.OK:
-            raise self._error(f"answered {_status(response)}", response.status)
-        try:
-            content = response.json()
-        except ValueError as error:
-            raise self._error("does not answer in JSON, so it is no vLLM server") from error
-        if not isinstance(content, dict):
-            raise self._error("does not answer as a vLLM server does")
-        return content
+            raise self._error(_describe_status(response, path), response.status)
+        with suppress(ValueError):
+            if isinstance(content := response.json(), dict):
+                return content
+        raise self._error("does not answer with a JSON object, so it is no vLLM server")
 
-    def _record_failure(self, began: float, why: str, *, enough: int) -> None:
-        """Count a request that was given up; the server is gone after `enough`, if it answered nobody meanwhile."""
-        with self._watch:
-            if self._answered < began:
-                self._misses += 1
-                if self._misses >= enough:
-                    self._circuit_open_reason, self._retry_at = why, time.monotonic() + _COOLDOWN_S
+    def _record_failure(self, started_at: float, reason: str, *, threshold: int) -> None:
+        """Count a failed request, unless another one succeeded since it started; open the circuit at `threshold`."""
+        with self._lock:
+            if self._last_success_at < started_at:
+                self._failures += 1
+                if self._failures >= threshold:
+                    self._circuit_open_reason, self._retry_at = reason, time.monotonic() + _COOLDOWN_S
 
     def _is_healthy(self) -> bool:
         try:
-            health = self._http.request("GET", f"{self.url}/health", timeout=_QUICK, retries=False, redirect=False)
-        except HTTPError:
+            health = self._http.request("GET", self.url + "/health", timeout=5.0, retries=False, redirect=False)
+        except exceptions.HTTPError:
             return False
         return health.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
-    def _error(self, what: str, status: int | None = None) -> ServerError:
-        return ServerError(f"The server at {self.url} {what}.", url=self.url, status=status)
+    def _error(self, reason: str, status: int | None = None) -> ServerError:
+        return ServerError(f"The server at {self.url} {reason}.", url=self.url, status=status)
 
 
 class _RetryPolicy(urllib3.Retry):
-    """Tries again, but never after a whole timeout."""
+    """Retries everything but a request that timed out."""
 
-    def increment(
-        self,
-        method: str | None = None,
-        url: str | None = None,
-        response: urllib3.BaseHTTPResponse | None = None,
-        error: Exception | None = None,
-        _pool: ConnectionPool | None = None,
-        _stacktrace: TracebackType | None = None,
-    ) -> _RetryPolicy:
-        if isinstance(error, ReadTimeoutError):
+    def increment(self, *args: Any, **kwargs: Any) -> Self:
+        if isinstance(error := kwargs.get("error"), exceptions.ReadTimeoutError):
             raise error
-        return super().increment(method, url, response, error, _pool, _stacktrace)
+        return super().increment(*args, **kwargs)
 
 
-def _checked(url: str) -> str:
-    """The address without the /v1 that may end it."""
-    try:
-        parts = urllib3.util.parse_url(url.strip())
-    except LocationParseError:
-        parts = urllib3.util.Url()
-    if parts.scheme not in ("http", "https") or not parts.host or parts.query or parts.fragment:
+def _normalize_url(url: str) -> str:
+    """The address without a final slash or /v1. Raises InputError."""
+    base = url.strip().rstrip("/").removesuffix("/v1").rstrip("/")
+    if not is_http_url(base) or "?" in base or "#" in base:
         raise InputError(f"{url!r} is no address of a server; it should look like http://127.0.0.1:8000.")
-    return parts.url.rstrip("/").removesuffix("/v1").rstrip("/")
+    return base
 
 
-def _reason(error: HTTPError, timeout: float) -> str:
-    cause = error.reason if isinstance(error, MaxRetryError) else error
-    if isinstance(cause, ReadTimeoutError):
+def _describe_error(error: exceptions.HTTPError, timeout: float) -> str:
+    cause = error.reason if isinstance(error, exceptions.MaxRetryError) else error
+    if isinstance(cause, exceptions.ReadTimeoutError):
         return f"did not answer within {timeout:g} seconds"
-    if isinstance(cause, SSLError):
+    if isinstance(cause, exceptions.SSLError):
         return f"cannot be reached safely ({cause})"
-    if isinstance(cause, NameResolutionError | NewConnectionError | ConnectTimeoutError):
+    if isinstance(cause, exceptions.NewConnectionError | exceptions.ConnectTimeoutError):
         return "cannot be reached"
     return "broke the connection"
 
 
-def _status(response: urllib3.BaseHTTPResponse) -> str:
-    """The status and, in what servers of this kind send along, the reason."""
-    said = response.data.decode("utf-8", "replace")
+def _describe_status(response: urllib3.BaseHTTPResponse, path: str) -> str:
+    """The status, and the body's message: {"error": {"message": ...}}, {"message": ...} or plain text, but no HTML."""
+    if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return "wants an API key: set LYCHEE_API_KEY to it"
+    if response.status == HTTPStatus.NOT_FOUND:
+        return f"has no {path}, so it is not the vLLM server that is needed"
+    text = response.data.decode("utf-8", "replace")
     try:
-        told = response.json()
-        said = str((told.get("error") or told)["message"])
+        content = response.json()
+        text = str((content.get("error") or content)["message"])
     except (ValueError, AttributeError, KeyError, TypeError):
-        said = "" if said.lstrip().startswith("<") else said
-    said = " ".join(said.split())[:200].rstrip(".")
-    return f"with status {response.status}" + (f" ({said})" if said else "")
+        text = "" if text.lstrip().startswith("<") else text
+    text = " ".join(text.split())[:200].rstrip(".")
+    return f"answered with status {response.status}" + (f" ({text})" if text else "")

@@ -1,7 +1,6 @@
 """A server on 127.0.0.1 that answers as a vLLM does, and misbehaves when a test says so.
 
-A picture's chance of "yes" is how red it is, so order is known. `FakeVllm.before` is called with every chat request and
-may return an `Answer` to give instead, or block to stall.
+An image's probability of "yes" is how red it is, so the order is known.
 """
 
 from __future__ import annotations
@@ -19,11 +18,13 @@ from typing import Any
 
 from PIL import Image, ImageStat
 
-YES, NO = 9693, 2152
+from support.images import encode
+
+YES_ID, NO_ID = 9693, 2152
 
 
 @dataclass(frozen=True)
-class Answer:
+class FakeResponse:
     """Status, body and headers; a status of 0 breaks the connection."""
 
     status: int
@@ -33,108 +34,113 @@ class Answer:
 
 @dataclass
 class FakeVllm:
-    """What it serves and what it saw. `knows_token_choice` is False for a vLLM from before logprob_token_ids."""
+    """`intercept` gets every chat request; it may return a response to give instead, or block to stall.
 
-    before: Callable[[dict[str, Any]], Answer | None] = lambda body: None  # noqa: E731
-    knows_token_choice: bool = True
-    key: str = ""
-    pages: dict[str, Answer] = field(default_factory=dict)  # given instead of the usual answer at a path
+    responses: given instead of the usual one, by path. supports_logprob_token_ids: False for a vLLM before mid-2026.
+    chats, max_in_flight: the chat requests so far, and how many were answered at the same time at most.
+    """
+
+    intercept: Callable[[dict[str, Any]], FakeResponse | None] = lambda body: None  # noqa: E731
+    supports_logprob_token_ids: bool = True
+    api_key: str = ""
+    responses: dict[str, FakeResponse] = field(default_factory=dict)
     chats: list[dict[str, Any]] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-    at_once: int = 0
-    most_at_once: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
     url: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def answer(self, path: str, body: dict[str, Any], key: str) -> Answer:
-        self.paths.append(path)
-        if path in self.pages:
-            return self.pages[path]
-        if self.key and key != f"Bearer {self.key}":
-            return Answer(401, {"error": "Unauthorized"})
+    def respond(self, path: str, body: dict[str, Any], authorization: str) -> FakeResponse:
+        if path in self.responses:
+            return self.responses[path]
+        if self.api_key and authorization != f"Bearer {self.api_key}":
+            return FakeResponse(401, {"error": "Unauthorized"})
         if path == "/v1/models":
-            return Answer(200, {"object": "list", "data": [{"id": "red", "root": "/models/red"}]})
+            return FakeResponse(200, {"object": "list", "data": [{"id": "red", "root": "/models/red"}]})
         if path == "/tokenize":
-            return Answer(200, {"count": 1, "tokens": [YES if body["prompt"] == "yes" else NO]})
+            return FakeResponse(200, {"count": 1, "tokens": [YES_ID if body["prompt"] == "yes" else NO_ID]})
         if path == "/detokenize":
-            return Answer(200, {"prompt": bytes(body["tokens"]).decode()})
+            return FakeResponse(200, {"prompt": bytes(body["tokens"]).decode()})
         if path == "/v1/chat/completions":
             return self._chat(body)
-        return Answer(200 if path == "/health" else 404, {})
+        return FakeResponse(200 if path == "/health" else 404, {})
 
-    def _chat(self, body: dict[str, Any]) -> Answer:
-        with _counting:
+    def _chat(self, body: dict[str, Any]) -> FakeResponse:
+        with self.lock:
             self.chats.append(body)
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
+            self.in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self.in_flight)
         try:
             redness = _redness(body["messages"])
-            return self.before(body) or Answer(200, {"choices": [self._choice(body, redness)]})
+            return self.intercept(body) or FakeResponse(200, {"choices": [self._choice(body, redness)]})
         finally:
-            with _counting:
-                self.at_once -= 1
+            with self.lock:
+                self.in_flight -= 1
 
     def _choice(self, body: dict[str, Any], redness: float) -> dict[str, Any]:
         if body["max_tokens"] > 1:
-            return _written(body, f"Score: {10 * redness:.1f}. Reason: it is red.")
-        pair = {YES: math.log(redness), NO: math.log(1 - redness)}
-        asked = body.get("logprob_token_ids", []) if self.knows_token_choice else []
-        first = body.get("allowed_token_ids", [max(pair, key=lambda token: pair[token])])[0]
-        named = [{"token": f"token_id:{token}", "logprob": pair[token]} for token in asked]
-        told = {"token": f"token_id:{first}", "logprob": pair[first], "top_logprobs": named}
-        return {"message": {"content": "yes"}, "logprobs": {"content": [told]}, "finish_reason": "length"}
+            return _text_choice(body, f"Score: {10 * redness:.1f}. Reason: it is red.")
+        logprobs = {YES_ID: math.log(redness), NO_ID: math.log(1 - redness)}
+        reported = body.get("logprob_token_ids", []) if self.supports_logprob_token_ids else []
+        chosen = body.get("allowed_token_ids", [max(logprobs, key=lambda token_id: logprobs[token_id])])[0]
+        alternatives = [{"token": f"token_id:{token_id}", "logprob": logprobs[token_id]} for token_id in reported]
+        token = {"token": f"token_id:{chosen}", "logprob": logprobs[chosen], "top_logprobs": alternatives}
+        return {"message": {"content": "yes"}, "logprobs": {"content": [token]}, "finish_reason": "length"}
 
 
-_counting = threading.Lock()
-
-
-def _written(body: dict[str, Any], whole: str) -> dict[str, Any]:
-    """One token a character."""
+def _text_choice(body: dict[str, Any], answer: str) -> dict[str, Any]:
+    """The next `max_tokens` tokens of `answer`, one a character."""
     last = body["messages"][-1]
-    begun = last["content"] if last["role"] == "assistant" else ""
-    text = whole.removeprefix(begun)[: body["max_tokens"]]
+    partial = last["content"] if last["role"] == "assistant" else ""
+    text = answer.removeprefix(partial)[: body["max_tokens"]]
     return {
         "message": {"content": text},
         "token_ids": list(text.encode()),
         "logprobs": {"content": [{"token": character} for character in text]},
-        "finish_reason": "stop" if whole.endswith(text) else "length",
+        "finish_reason": "stop" if answer.endswith(text) else "length",
     }
 
 
 def _redness(messages: list[dict[str, Any]]) -> float:
-    (picture,) = sent_pictures(messages)
-    red, green, _ = ImageStat.Stat(picture).mean
+    (image,) = sent_images(messages)
+    red, green, _ = ImageStat.Stat(image).mean
     return min(max((red - green) / 255, 0.001), 0.999)
 
 
-def sent_pictures(messages: list[dict[str, Any]]) -> list[Image.Image]:
-    """The pictures inside a chat request."""
+def red_image(amount: int) -> bytes:
+    """An encoded image of this red, 0 to 255: its score is amount / 25.5."""
+    return encode(Image.new("RGB", (64, 48), (amount, 0, 0)))
+
+
+def sent_images(messages: list[dict[str, Any]]) -> list[Image.Image]:
+    """The images in a chat request."""
     parts = [part for message in messages if isinstance(message["content"], list) for part in message["content"]]
     urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
     return [Image.open(io.BytesIO(base64.b64decode(url.partition("base64,")[2]))) for url in urls]
 
 
 @contextmanager
-def served(answer: Callable[[str, dict[str, Any], str], Answer]) -> Iterator[str]:
-    """The address of a server that answers (path, body, authorization) by `answer`."""
+def serve(respond: Callable[[str, dict[str, Any], str], FakeResponse]) -> Iterator[str]:
+    """The address of a server that calls `respond(path, body, authorization)` for each request."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def do_GET(self) -> None:  # noqa: N802
-            self._answer({})
+            self._respond({})
 
         def do_POST(self) -> None:  # noqa: N802
-            self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self._respond(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
-        def _answer(self, body: dict[str, Any]) -> None:
-            given = answer(self.path, body, self.headers.get("Authorization", ""))
-            if given.status == 0:
+        def _respond(self, body: dict[str, Any]) -> None:
+            response = respond(self.path, body, self.headers.get("Authorization", ""))
+            if response.status == 0:
                 self.close_connection = True
                 return
-            content = given.body if isinstance(given.body, bytes) else json.dumps(given.body).encode()
-            self.send_response(given.status)
-            for name, value in {**given.headers, "Content-Length": str(len(content))}.items():
+            content = response.body if isinstance(response.body, bytes) else json.dumps(response.body).encode()
+            self.send_response(response.status)
+            for name, value in {**response.headers, "Content-Length": str(len(content))}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
@@ -142,11 +148,11 @@ def served(answer: Callable[[str, dict[str, Any], str], Answer]) -> Iterator[str
         def log_message(self, *_: object) -> None:
             pass
 
-    class Quiet(ThreadingHTTPServer):
+    class QuietServer(ThreadingHTTPServer):
         def handle_error(self, *_: object) -> None:
-            """A client that went away is no news."""
+            """Prints nothing when a client has gone away."""
 
-    server = Quiet(("127.0.0.1", 0), Handler)
+    server = QuietServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     server.block_on_close = False
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

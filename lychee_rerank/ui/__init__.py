@@ -1,67 +1,70 @@
-"""The page: one file per region; `run` puts them together. Nothing here knows torch."""
+"""The page: one file a region, put together by `run`. Nothing in this package imports torch."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
-from lychee_rerank.ui import chart, grid, history, inputs, progress, prompt, sidebar
-from lychee_rerank.ui import export_panel as downloads
-from lychee_rerank.ui.i18n import Language, text
-from lychee_rerank.ui.state import Desk, is_address
+from lychee_rerank.reranker import Reranker
+from lychee_rerank.ui import chart, export_panel, grid, history, inputs, progress, prompt, sidebar
+from lychee_rerank.ui.i18n import Language, t
+from lychee_rerank.ui.state import AppState, LoadReranker
+from lychee_rerank.weights.hub import is_http_url
 
 _STYLE = Path(__file__).parent / "style.css"
 
 
-def load_reranker(model: str, reserve_gib: float) -> Any:
-    """The model on this machine, or the server where `model` is an address; torch is imported here and not before."""
-    if is_address(model):
+def load_reranker(model: str, reserve_gib: float) -> Reranker:
+    """The model on this machine, or the vLLM server where `model` is a URL. Imports torch for a model on this machine.
+
+    Raises LycheeError.
+    """
+    if is_http_url(model):
         from lychee_rerank.vllm.reranker import connect
 
         return connect(model)
-    from lychee_rerank.reranker import Reranker
-
     return Reranker.from_pretrained(model, reserve_gib=reserve_gib)
 
 
 @cache
-def _desk(load: Callable[[str, float], Any]) -> Desk:
-    return Desk(load)
+def _app_state(load: LoadReranker) -> AppState:
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata in images that are read all the same
+    return AppState(load)
 
 
-def run(load: Callable[[str, float], Any] = load_reranker) -> None:
+def run(load: LoadReranker = load_reranker) -> None:
     """Draw the page once."""
-    st.set_page_config(page_title="Lychee Rerank", page_icon="🍒", layout="wide")
+    language = sidebar.page_language()
+    st.set_page_config(page_title=t(language, "app_name"), page_icon="🍒", layout="wide")
     st.html(_STYLE)
-    desk = _desk(load)
-    language = sidebar.language()
-    settings = sidebar.show(desk, language)
-    st.title(text(language, "title"), anchor=False)
-    st.caption(text(language, "tagline"))
-    inputs.show(desk, settings, language)
-    progress.show(desk, language)
-    _ranking(desk, language)
-    desk.look_ahead(settings)
+    state = _app_state(load)
+    settings = sidebar.show(state, language)
+    st.title(t(language, "title"), anchor=False)
+    st.caption(t(language, "tagline"))
+    inputs.show(state, settings, language)
+    progress.show(state, language)
+    _show_ranking(state, language)
+    state.warm_up(settings)
 
 
-def _ranking(desk: Desk, language: Language) -> None:
-    """The ranking that is looked at, behind five tabs; only the open one is drawn."""
-    job = history.looked_at(desk, language)
+def _show_ranking(state: AppState, language: Language) -> None:
+    """The selected ranking in five tabs; only the open one is drawn."""
+    job = history.selected_job(state, language)
     if job is None:
         return
     regions: dict[str, Callable[[], None]] = {
         "tab_grid": lambda: grid.show(job, language),
         "tab_chart": lambda: chart.show(job, language),
-        "tab_export": lambda: downloads.show(job, language),
-        "tab_history": lambda: history.show(desk, job, language),
+        "tab_export": lambda: export_panel.show(job, language),
+        "tab_history": lambda: history.show(state, job, language),
         "tab_prompt": lambda: prompt.show(job, language),
     }
-    tabs = st.tabs([text(language, name) for name in regions], key="tabs", on_change="rerun")
-    for tab, draw in zip(tabs, regions.values(), strict=True):
+    tabs = st.tabs([t(language, key) for key in regions], key="tabs", on_change="rerun")
+    for tab, show_region in zip(tabs, regions.values(), strict=True):
         if tab.open:
             with tab:
-                draw()
+                show_region()

@@ -1,4 +1,4 @@
-"""What the model answered about one picture: folded away, whole, with the score marked where it was found."""
+"""The model's answer about one image: folded, complete, with the score highlighted where it was found."""
 
 from __future__ import annotations
 
@@ -6,51 +6,50 @@ from html import escape
 
 import streamlit as st
 
-from lychee_rerank.rankings.job import Job
+from lychee_rerank.errors import PictureProblem
 from lychee_rerank.results import ImageScore
-from lychee_rerank.ui import i18n as texts
-from lychee_rerank.ui.i18n import Language, text
-from lychee_rerank.ui.library import Item
+from lychee_rerank.ui.i18n import Language, note_text, problem_text, rule_name, t
+from lychee_rerank.ui.library import RankingJob
 
 
-def show(job: Job[Item], result: ImageScore, name: str, language: Language) -> None:
+def show(job: RankingJob, result: ImageScore, language: Language) -> None:
     """The folded answer; unfolded from the start where there is no valid score."""
-    useless = result.problem is not None or (result.parsed is not None and result.parsed.tier == "default")
-    with st.expander(text(language, "output"), expanded=useless, key=f"answer-{job.started}-{name}", on_change="rerun"):
-        st.html(_problem(result, language) if result.problem else _answer(result, language))
+    has_no_score = result.problem is not None or (result.parsed is not None and result.parsed.tier == "default")
+    key = f"answer-{job.started}-{job.images[result.index].key}"
+    with st.expander(t(language, "output"), expanded=has_no_score, key=key, on_change="rerun"):
+        st.html(_problem(result.problem, language) if result.problem else _answer(result, language))
 
 
-def _problem(result: ImageScore, language: Language) -> str:
-    assert result.problem is not None
-    reason = escape(texts.problem(language, result.problem))
-    return f'<div class="answer bad"><b>{text(language, "warning")}</b><br>{reason}</div>'
+def _problem(problem: PictureProblem, language: Language) -> str:
+    return f'<div class="answer bad"><b>{t(language, "warning")}</b><br>{escape(problem_text(language, problem))}</div>'
 
 
 def _answer(result: ImageScore, language: Language) -> str:
-    parts = [f'<div class="answer">{_marked(result)}{_unfinished(result, language)}</div>']
-    if result.probability is not None:
-        chance = f"{100 * result.probability:.1f}%"
-        parts = [
-            f'<div class="answer">{escape(text(language, "answer_yes_no", answer=result.answer, chance=chance))}</div>'
-        ]
-    elif result.parsed and result.parsed.tier == "default":
-        parts.insert(0, f'<div class="bad"><b>{text(language, "no_score")}</b><br>{text(language, "no_number")}</div>')
-    elif result.parsed:
-        parts.append(f'<div class="small">{text(language, "tier_" + result.parsed.tier)}</div>')
-    notes = "；".join(texts.note(language, code) for code in result.notes)
-    took = text(language, "seconds", seconds=f"{result.seconds:.2f}")
-    parts.append(f'<div class="small">{escape("　".join(filter(None, (took, notes))))}</div>')
-    return "".join(parts)
+    html = _yes_no(result, language) if result.method == "yes_no" else _generated(result, language)
+    notes = t(language, "comma").join(note_text(language, code) for code in result.notes)
+    facts = filter(None, (t(language, "seconds", seconds=f"{result.seconds:.2f}"), notes))
+    return f'{html}<div class="small">{escape(t(language, "dot").join(facts))}</div>'
 
 
-def _marked(result: ImageScore) -> str:
-    span = result.parsed.span if result.parsed else None
-    if span is None:
-        return escape(result.answer)
-    start, end = span
-    answer = result.answer
-    return f"{escape(answer[:start])}<mark>{escape(answer[start:end])}</mark>{escape(answer[end:])}"
+def _yes_no(result: ImageScore, language: Language) -> str:
+    text = t(language, "answer_yes_no", answer=result.answer, chance=f"{100 * (result.probability or 0):.1f}%")
+    return f'<div class="answer">{escape(text)}</div>'
 
 
-def _unfinished(result: ImageScore, language: Language) -> str:
-    return "" if result.finished else f'<span class="small">{text(language, "unfinished")}</span>'
+def _generated(result: ImageScore, language: Language) -> str:
+    unfinished = "" if result.finished else f'<span class="small">{t(language, "unfinished")}</span>'
+    answer = f'<div class="answer">{_highlighted(result)}{unfinished}</div>'
+    if result.parsed is None:
+        return answer
+    if result.parsed.tier == "default":
+        return f'<div class="bad"><b>{t(language, "no_score")}</b><br>{t(language, "no_number")}</div>{answer}'
+    tier = t(language, f"tier_{result.parsed.tier}")
+    rule = escape(t(language, "pattern", rule=rule_name(language, result.parsed.rule)))
+    return f'{answer}<div class="small">{tier}<br>{rule}</div>'
+
+
+def _highlighted(result: ImageScore) -> str:
+    answer, span = result.answer, result.parsed.span if result.parsed else None
+    start, end = span or (0, 0)
+    mark = f"<mark>{escape(answer[start:end])}</mark>" if span else ""
+    return f"{escape(answer[:start])}{mark}{escape(answer[end:])}"

@@ -1,50 +1,45 @@
-"""The scores of a ranking as bars: the steps between them are what people decide by."""
+"""The scores of a ranking as bars: people decide by the gaps between them."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from lychee_rerank.rankings.job import Job
-from lychee_rerank.ui.i18n import Language, text
-from lychee_rerank.ui.library import Item
+from lychee_rerank.ui.i18n import Language, t
+from lychee_rerank.ui.library import RankingJob
 
-_HEIGHT = 320
-_NAMED = 30  # bars that have room for their place under them
+_HEIGHT = 320  # pixels
+_MAX_LABELS = 30  # with more bars than this, ranks under them would overlap
 
 
-def show(job: Job[Item], language: Language) -> None:
-    """One bar a scored picture, best first; a bar tells its file and how far it stands below the one before."""
+def show(job: RankingJob, language: Language) -> None:
+    """One bar for each scored image, best first; its tooltip gives the file and the gap to the bar before."""
     import altair
 
     scored = [result for result in job.status().ranking if result.problem is None]
     if not scored:
-        st.caption(text(language, "no_scores_yet"))
+        st.caption(t(language, "no_scores_yet"))
         return
-    before = [scored[0], *scored]
     rows = [
         {
             "rank": result.rank,
             "score": round(result.score, 2),
             "name": result.name,
-            "step": round(result.score - above.score, 2),
+            "gap": round(result.score - previous.score, 2),
         }
-        for result, above in zip(scored, before, strict=False)
+        for result, previous in zip(scored, [scored[0], *scored], strict=False)
     ]
-    ticks = altair.Axis(labelAngle=0, labelOverlap=True) if len(rows) > _NAMED else altair.Axis(labelAngle=0)
-    bars = (
-        altair.Chart(altair.InlineData(values=rows))
-        .mark_bar(color="#4CAF50")
-        .encode(
-            x=altair.X("rank:O", title=text(language, "rank"), axis=ticks),
-            y=altair.Y("score:Q", title=text(language, "score"), scale=altair.Scale(domain=[0, 10])),
-            tooltip=[
-                altair.Tooltip("name:N", title=text(language, "name")),
-                altair.Tooltip("rank:O", title=text(language, "rank")),
-                altair.Tooltip("score:Q", title=text(language, "score"), format=".2f"),
-                altair.Tooltip("step:Q", title=text(language, "step"), format="+.2f"),
-            ],
-        )
-        .properties(height=_HEIGHT)
+    rank, score = t(language, "rank"), t(language, "score")
+    axis = altair.Axis(labelAngle=0, labelOverlap=len(rows) > _MAX_LABELS)
+    bars = altair.Chart(altair.InlineData(values=rows)).mark_bar(color="#4CAF50")
+    bars = bars.properties(height=_HEIGHT).encode(
+        x=altair.X("rank:O", title=rank, axis=axis),
+        y=altair.Y("score:Q", title=score, scale=altair.Scale(domain=[0, 10])),
+        tooltip=[
+            altair.Tooltip("name:N", title=t(language, "name")),
+            altair.Tooltip("rank:O", title=rank),
+            altair.Tooltip("score:Q", title=score, format=".2f"),
+            altair.Tooltip("gap:Q", title=t(language, "gap"), format="+.2f"),
+        ],
     )
-    st.altair_chart(bars, width="stretch", alt=text(language, "chart_alt", count=len(rows)))
-    st.caption(text(language, "chart_hint"))
+    st.altair_chart(bars, width="stretch", alt=t(language, "chart_alt", count=len(rows)))
+    st.caption(t(language, "chart_hint"))

@@ -1,78 +1,78 @@
-"""Getting the real weights: one button, its progress, and what went wrong. Nothing is fetched unless it is pressed."""
+"""Downloading the real weights: one button, its progress, and errors. Nothing is downloaded unless it is pressed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from lychee_rerank.ui import i18n as texts
-from lychee_rerank.ui.i18n import Language, literal, text
-from lychee_rerank.ui.state import Desk
+from lychee_rerank.devices.memory import format_bytes
+from lychee_rerank.ui.i18n import Language, escape_markdown, format_duration, t
+from lychee_rerank.ui.state import AppState
 
 if TYPE_CHECKING:
-    from lychee_rerank.weights.download import Download, DownloadStatus, Progress
+    from lychee_rerank.weights.download import Download, DownloadStatus, Hub, Progress
 
-_EVERY = 1.0  # seconds between looks at a running download
-
-
-def show(desk: Desk, language: Language) -> None:
-    """The form, or how far the download is."""
-    with st.expander(text(language, "weights"), key="weights", on_change="rerun") as opened:
-        if opened.open:
-            active = desk.download is not None and desk.download.status().active
-            st.fragment(_show, run_every=_EVERY if active else None)(desk, language)
+_REFRESH_S = 1.0
+_HUBS: tuple[Hub, ...] = ("huggingface", "modelscope")
 
 
-def _show(desk: Desk, language: Language) -> None:
-    if desk.download is None:
-        _form(desk, language)
+def show(state: AppState, language: Language) -> None:
+    """The form, or the progress of the running download."""
+    with st.expander(t(language, "weights"), key="weights", on_change="rerun") as expander:
+        if expander.open:
+            active = state.download is not None and state.download.status().active
+            st.fragment(_show, run_every=_REFRESH_S if active else None)(state, language)
+
+
+def _show(state: AppState, language: Language) -> None:
+    if state.download is None:
+        _form(state, language)
         return
-    now = desk.download.status()
-    if not now.active and st.session_state.pop("was-fetching", False):
+    status = state.download.status()
+    if not status.active and st.session_state.pop("download-active", False):
         st.rerun()
-    st.session_state["was-fetching"] = now.active
-    if now.active:
-        _running(desk.download, now, language)
-    elif now.state == "done":
-        st.success(text(language, "weights_done"))
+    st.session_state["download-active"] = status.active
+    if status.active:
+        _progress(state.download, status, language)
+    elif status.state == "done":
+        st.success(t(language, "weights_done"))
     else:
-        if now.error:
-            st.error(literal(str(now.error)))
-        _form(desk, language)
+        if status.error:
+            st.error(escape_markdown(str(status.error)))
+        _form(state, language)
 
 
-def _form(desk: Desk, language: Language) -> None:
-    st.caption(text(language, "weights_size"))
-    source: Literal["huggingface", "modelscope"] = st.radio(
-        text(language, "weights_from"),
-        ("huggingface", "modelscope"),
-        format_func=lambda name: {"huggingface": "Hugging Face", "modelscope": "ModelScope"}[name],
-        key="weights-source",
+def _form(state: AppState, language: Language) -> None:
+    st.caption(t(language, "weights_size"))
+    hub: Hub = st.radio(
+        t(language, "weights_from"), _HUBS, format_func=lambda name: t(language, f"hub_{name}"), key="weights-source"
     )
-    mirror = st.text_input(text(language, "weights_mirror"), key="weights-mirror").strip()
-    if st.button(text(language, "weights_start"), key="weights-start", width="stretch", icon=":material/download:"):
+    mirror = st.text_input(t(language, "weights_mirror"), key="weights-mirror").strip()
+    if st.button(t(language, "weights_start"), key="weights-start", width="stretch", icon=":material/download:"):
         from lychee_rerank.weights.download import Download
 
-        desk.download = Download(source=source, endpoint=mirror or None)
+        state.download = Download(hub=hub, endpoint=mirror or None)
         st.rerun()
 
 
-def _running(download: Download, now: DownloadStatus, language: Language) -> None:
-    done = now.progress
-    if done is None or not done.total_bytes:
-        st.progress(0.0, text=text(language, "weights_asking"))
+def _progress(download: Download, status: DownloadStatus, language: Language) -> None:
+    progress = status.progress
+    if progress is None or not progress.total_bytes:
+        st.progress(0.0, text=t(language, "weights_asking"))
     else:
-        words = text(language, "weights_checking") if now.state == "checking" else _words(done, language)
-        st.progress(min(1.0, done.done_bytes / done.total_bytes), text=words)
-    if st.button(text(language, "stop"), key="weights-stop", width="stretch"):
+        checking = status.state == "checking"
+        text = t(language, "weights_checking") if checking else _progress_text(progress, language)
+        st.progress(min(1.0, progress.done_bytes / progress.total_bytes), text=text)
+    if st.button(t(language, "stop"), key="weights-stop", width="stretch"):
         download.stop()
 
 
-def _words(done: Progress, language: Language) -> str:
-    parts = [f"{texts.size(done.done_bytes)} / {texts.size(done.total_bytes)}"]
-    if done.bytes_per_second is not None:
-        parts.append(f"{texts.size(int(done.bytes_per_second))}/s")
-    if done.seconds_left is not None:
-        parts.append(text(language, "weights_left", time=texts.duration(language, done.seconds_left)))
-    return " · ".join(parts)
+def _progress_text(progress: Progress, language: Language) -> str:
+    done, total = format_bytes(progress.done_bytes), format_bytes(progress.total_bytes)
+    parts = [t(language, "weights_done_of", done=done, total=total)]
+    if progress.bytes_per_second is not None:
+        parts.append(t(language, "weights_speed", size=format_bytes(int(progress.bytes_per_second))))
+    if progress.seconds_left is not None:
+        parts.append(t(language, "weights_left", time=format_duration(language, progress.seconds_left)))
+    return t(language, "dot").join(parts)

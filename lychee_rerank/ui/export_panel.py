@@ -1,4 +1,4 @@
-"""What of a ranking can be taken away: a table, data, and the best pictures named by rank."""
+"""Downloads of a ranking: CSV, JSON, and the best images in a ZIP, named by rank."""
 
 from __future__ import annotations
 
@@ -8,48 +8,39 @@ from collections.abc import Callable
 import streamlit as st
 
 from lychee_rerank.rankings.export import to_csv, to_json, to_zip
-from lychee_rerank.rankings.job import Job
-from lychee_rerank.ui.i18n import Language, text
-from lychee_rerank.ui.library import Item
+from lychee_rerank.ui.i18n import Language, t
+from lychee_rerank.ui.library import RankingJob
 
 
-def show(job: Job[Item], language: Language) -> None:
-    """Each file is made when it is asked for, from the ranking as it then stands."""
+def show(job: RankingJob, language: Language) -> None:
+    """Three buttons; each file is made when its button is pressed, from the ranking at that moment."""
     scored = sum(result.problem is None for result in job.status().ranking)
     if not scored:
-        st.caption(text(language, "no_scores_yet"))
+        st.caption(t(language, "no_scores_yet"))
         return
-    table, data, packed = st.columns(3, gap="large")
-    with table:
-        _button(text(language, "csv"), lambda: _csv(job), "ranking.csv", "text/csv")
-        st.caption(text(language, "csv_hint"))
-    with data:
-        _button(text(language, "json"), lambda: _json(job), "ranking.json", "application/json")
-        st.caption(text(language, "json_hint"))
-    with packed:
-        above = st.container()  # the three buttons stand in one row, and this one's number is chosen below it
-        st.caption(text(language, "zip_hint"))
-        best = int(st.number_input(text(language, "zip_count"), 1, scored, min(10, scored), key="zip-count"))
-        with above:
-            _button(text(language, "zip", count=best), lambda: _zip(job, best), "ranking.zip", "application/zip")
+    query = job.query
+    csv_column, json_column, zip_column = st.columns(3, gap="large")
+    with csv_column:
+        _button(t(language, "csv"), lambda: to_csv(job.status().ranking, query=query.text), "ranking.csv")
+        st.caption(t(language, "csv_hint"))
+    with json_column:
+        kwargs = {"query": query.text, "normalized": query.normalized, "model": job.model}
+        _button(t(language, "json"), lambda: to_json(job.status().ranking, **kwargs), "ranking.json")
+        st.caption(t(language, "json_hint"))
+    with zip_column:
+        button_row = st.container()  # in line with the other buttons, above the number that it depends on
+        st.caption(t(language, "zip_hint"))
+        total = len(job.images)  # not `scored`, which grows while this is shown
+        top = min(scored, int(st.number_input(t(language, "zip_count"), 1, total, min(10, total), key="zip-count")))
+        with button_row:
+            _button(t(language, "zip", count=top), lambda: _zip(job, top), "ranking.zip")
 
 
-def _button(label: str, content: Callable[[], bytes], file: str, mime: str) -> None:
-    st.download_button(
-        label, content, file, mime, key=file, width="stretch", on_click="ignore", icon=":material/download:"
-    )
+def _button(label: str, content: Callable[[], bytes], file: str) -> None:
+    st.download_button(label, content, file, key=file, width="stretch", on_click="ignore", icon=":material/download:")
 
 
-def _csv(job: Job[Item]) -> bytes:
-    return to_csv(job.status().ranking, query=job.query.text)
-
-
-def _json(job: Job[Item]) -> bytes:
-    ranking, query = job.status().ranking, job.query
-    return to_json(ranking, query=query.text, normalized=query.normalized, model=job.model)
-
-
-def _zip(job: Job[Item], best: int) -> bytes:
-    packed = io.BytesIO()
-    to_zip(job.status().ranking, [item.source for item in job.images], best, packed)
-    return packed.getvalue()
+def _zip(job: RankingJob, top: int) -> bytes:
+    archive = io.BytesIO()
+    to_zip(job.status().ranking, [image.source for image in job.images], top, archive)
+    return archive.getvalue()

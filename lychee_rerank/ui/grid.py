@@ -1,92 +1,93 @@
-"""The ranked pictures in three columns, with filters and pages; fills and re-orders by itself while scores arrive."""
+"""The ranked images in three columns, with filters and pages; updates and re-orders itself while scores arrive."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from html import escape
+from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from lychee_rerank.rankings.job import Job
 from lychee_rerank.results import ImageScore
-from lychee_rerank.ui import answer_panel as output
-from lychee_rerank.ui import image_dialog as large
-from lychee_rerank.ui.i18n import Language, text
-from lychee_rerank.ui.library import Item
+from lychee_rerank.ui import answer_panel, image_dialog
+from lychee_rerank.ui.i18n import Language, rank_line, t
+from lychee_rerank.ui.library import RankingJob
 
 COLUMNS = 3
-WIDTH = 300
-_A_PAGE = 24
-_EVERY = 1.0  # seconds between looks at a running job; a look costs about 20 ms of the interpreter
-GOOD, FAIR = 8.0, 6.0  # above GOOD green, from FAIR blue, below grey
+WIDTH = 300  # pixels
+_PAGE_SIZE = 24
+_REFRESH_S = 1.0  # drawing the grid takes about 20 ms of the interpreter from the scoring thread
+_GOOD, _FAIR = 8.0, 6.0
+
+T = TypeVar("T")
 
 
-def show(job: Job[Item], language: Language) -> None:
+def show(job: RankingJob, language: Language) -> None:
     """Filters, then the cards."""
-    st.fragment(_show, run_every=_EVERY if job.status().active else None)(job, language)
+    st.fragment(_show, run_every=_REFRESH_S if job.status().active else None)(job, language)
 
 
-def band(score: float) -> str:
-    """The colour class of a score."""
-    return "good" if score > GOOD else "fair" if score >= FAIR else "low"
+def score_class(score: float) -> str:
+    """The CSS class of a score: "good" (green) above 8, "fair" (blue) from 6, "low" (grey) below."""
+    return "good" if score > _GOOD else "fair" if score >= _FAIR else "low"
 
 
-def _show(job: Job[Item], language: Language) -> None:
-    ranking = list(job.status().ranking)
-    shown = _filtered(job, ranking, language)
-    if not shown:
-        st.caption(text(language, "nothing_left" if ranking else "no_scores_yet"))
+def cells(items: Sequence[T], columns: int, page_size: int, key: str) -> Iterator[tuple[DeltaGenerator, T]]:
+    """The items of the page that is open, each with its column; `key` is the pagination's, drawn from two pages on."""
+    pages = -(-len(items) // page_size)
+    page = min(st.pagination(pages, key=key), pages) if pages > 1 else 1
+    visible = items[(page - 1) * page_size : page * page_size]
+    for start in range(0, len(visible), columns):
+        yield from zip(st.columns(columns), visible[start : start + columns], strict=False)
+
+
+def _show(job: RankingJob, language: Language) -> None:
+    ranking = job.status().ranking
+    filtered = _filter(job, ranking, language)
+    if not filtered:
+        st.caption(t(language, "nothing_left" if ranking else "no_scores_yet"))
         return
-    pages = -(-len(shown) // _A_PAGE)
-    page = min(st.pagination(pages, key="grid-page"), pages) if pages > 1 else 1
-    _frame_the_first(job, ranking[0])
-    visible = shown[(page - 1) * _A_PAGE : page * _A_PAGE]
-    for start in range(0, len(visible), COLUMNS):
-        for column, result in zip(st.columns(COLUMNS), visible[start : start + COLUMNS], strict=False):
-            with column:
-                _card(job, result, language)
+    _highlight_top(job, ranking[0])
+    for column, result in cells(filtered, COLUMNS, _PAGE_SIZE, "grid-page"):
+        with column:
+            _card(job, result, language)
 
 
-def _filtered(job: Job[Item], ranking: list[ImageScore], language: Language) -> list[ImageScore]:
+def _filter(job: RankingJob, ranking: Sequence[ImageScore], language: Language) -> Sequence[ImageScore]:
     if len(job.images) <= COLUMNS:
         return ranking
     with st.container(key="filters"):
         name, score, top = st.columns([3, 3, 2], vertical_alignment="bottom", gap="medium")
-        wanted = name.text_input(text(language, "filter_name"), key="filter-name").strip().lower()
-        lowest = score.slider(text(language, "filter_score"), 0.0, 10.0, 0.0, 0.5, "%.1f", key="filter-score")
-        first = top.number_input(text(language, "filter_top"), 0, None, 0, key="filter-top")
-    kept = ranking[: int(first)] if first else ranking
-    return [result for result in kept if result.score >= lowest and wanted in result.name.lower()]
+        name_part = name.text_input(t(language, "filter_name"), key="filter-name").strip().lower()
+        min_score = score.slider(t(language, "filter_score"), 0.0, 10.0, 0.0, 0.5, "%.1f", key="filter-score")
+        top_n = int(top.number_input(t(language, "filter_top"), 0, None, 0, key="filter-top")) or None
+    return [result for result in ranking[:top_n] if result.score >= min_score and name_part in result.name.lower()]
 
 
-def _card(job: Job[Item], result: ImageScore, language: Language) -> None:
-    item = job.images[result.index]
-    name = _css_name(item.key)
-    with st.container(key=f"card-{name}"):
-        if item.thumbnail:
-            with st.container(key=f"picture-{name}", width=WIDTH):
-                # Stretched, not given a width: Streamlit would shrink it with every look at a running job.
-                st.image(item.thumbnail, width="stretch", alt=result.name)
-                if st.button(text(language, "large"), key=f"large-{name}"):  # lies over the whole picture
-                    large.show(item, result, language)
+def _card(job: RankingJob, result: ImageScore, language: Language) -> None:
+    image = job.images[result.index]
+    with st.container(key=f"card-{image.key}"):
+        if image.thumbnail:
+            with st.container(key=f"image-{image.key}", width=WIDTH):
+                # Stretched, not given a width: Streamlit would shrink it each time a running job is drawn.
+                st.image(image.thumbnail, width="stretch", alt=result.name)
+                if st.button(t(language, "large"), key=f"large-{image.key}"):  # covers the whole image, see style.css
+                    image_dialog.show(image, result, language)
         else:
-            st.html('<div class="no-picture"></div>')
-        score = f"{result.score:.1f}" if result.problem is None else "–"
+            st.html('<div class="no-image"></div>')
+        name = escape(result.name)
         st.html(
-            f'<div class="rank {band(result.score)}">Rank {result.rank} | Score: {score}</div>'
-            f'<div class="name" title="{escape(result.name)}"><bdi>{escape(result.name)}</bdi></div>'
+            f'<div class="rank {score_class(result.score)}">{rank_line(language, result)}</div>'
+            f'<div class="name" title="{name}"><bdi>{name}</bdi></div>'
         )
-        output.show(job, result, name, language)
+        answer_panel.show(job, result, language)
 
 
-def _frame_the_first(job: Job[Item], best: ImageScore) -> None:
-    """Only the style names the first card, so that no card is built anew when another takes the lead."""
-    if best.problem is None:
-        name = _css_name(job.images[best.index].key)
+def _highlight_top(job: RankingJob, top: ImageScore) -> None:
+    """The border of the first card, by a style rule of its own: cards stay as they are when another takes the lead."""
+    if top.problem is None:
         st.html(
-            f"<style>.st-key-card-{name} [data-testid='stImage'] img"
-            " { border: 3px solid #4CAF50; box-sizing: content-box; max-width: calc(100% - 6px); }</style>"
+            f"<style>.st-key-card-{job.images[top.index].key} [data-testid='stImage'] img"
+            " { border: 3px solid #4CAF50; box-sizing: content-box; margin: -3px; max-width: none; }</style>"
         )
-
-
-def _css_name(key: str) -> str:
-    return "".join(mark if mark.isascii() and mark.isalnum() else "-" for mark in key)

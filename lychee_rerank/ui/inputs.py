@@ -1,4 +1,4 @@
-"""The places pictures come from, what has been taken in so far, and the query box."""
+"""Where images come from, what the library holds, and the query box."""
 
 from __future__ import annotations
 
@@ -8,157 +8,147 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from lychee_rerank.devices.memory import format_bytes
 from lychee_rerank.errors import QueryError
-from lychee_rerank.images.load import find_images
-from lychee_rerank.ui import i18n as texts
-from lychee_rerank.ui.i18n import Language, literal, text
-from lychee_rerank.ui.library import Item
-from lychee_rerank.ui.state import Desk, Settings
+from lychee_rerank.images.files import find_images
+from lychee_rerank.ui.grid import cells
+from lychee_rerank.ui.i18n import Language, error_text, escape_markdown, join_names, problem_text, t
+from lychee_rerank.ui.library import Library, LibraryImage
+from lychee_rerank.ui.state import AppState, Settings
 
 SAMPLES = Path(__file__).parent.parent / "demo" / "samples"
-_NAMES_SHOWN = 5
-_IN_THE_STRIP = 12
-_THUMBNAILS_A_ROW = 8
-_THUMBNAILS_A_PAGE = 48
+_REFRESH_S = 0.5
+_STRIP_LENGTH = 12
+_COLUMNS = 8
+_PAGE_SIZE = 48
 
 
-def show(desk: Desk, settings: Settings, language: Language) -> None:
-    """Pictures, query, and the start button."""
-    dropped, folder = st.columns([1, 1], gap="medium")
-    with dropped:
-        _drop(desk, language)
+def show(state: AppState, settings: Settings, language: Language) -> None:
+    """Images, query, and the start button."""
+    upload, folder = st.columns([1, 1], gap="medium")
+    with upload:
+        _upload(state, language)
     with folder:
-        _folder_and_buttons(desk, language)
-    _taken(desk, language)
+        _folder_form(state, language)
+        _buttons(state, language)
+    st.fragment(_library, run_every=_REFRESH_S if state.library.waiting else None)(state, language)
     with st.form("query-form", border=False, enter_to_submit=True):
         box, button = st.columns([5, 1], vertical_alignment="bottom")
-        typed = box.text_input(text(language, "query"), placeholder=text(language, "query_hint"), key="query")
-        started = button.form_submit_button(text(language, "start"), type="primary", width="stretch")
-    if started:
-        _start(desk, typed, settings, language)
+        query = box.text_input(t(language, "query"), placeholder=t(language, "query_hint"), key="query")
+        submitted = button.form_submit_button(t(language, "start"), type="primary", width="stretch")
+    if submitted:
+        _start(state, query, settings, language)
 
 
-def _start(desk: Desk, typed: str, settings: Settings, language: Language) -> None:
-    if not desk.library.items():
-        st.warning(text(language, "still_reading" if desk.library.waiting else "no_pictures"))
+def _start(state: AppState, query: str, settings: Settings, language: Language) -> None:
+    if not state.library.images():
+        st.warning(t(language, "still_reading" if state.library.waiting else "no_pictures"))
         return
     try:
-        desk.start(typed, settings)
+        state.start(query, settings)
     except QueryError as error:
-        st.warning(texts.reason(language, error))
+        st.warning(error_text(language, error))
         return
     st.rerun()
 
 
-def _drop(desk: Desk, language: Language) -> None:
-    place = st.session_state.setdefault("drop-number", 0)
-    # Streamlit's own words in the box are English only; the style puts these in their place.
-    st.html(
-        f"<style>:root {{ --drop-button: '{text(language, 'drop_button')}';"
-        f" --drop-hint: '{text(language, 'drop_hint')}'; }}</style>"
-    )
-    dropped = st.file_uploader(text(language, "drop"), accept_multiple_files=True, key=f"drop-{place}")
-    if dropped:
-        desk.library.add((file.name, file.getvalue()) for file in dropped)
-        _let_go(dropped)
-        st.session_state["drop-number"] += 1
+def _upload(state: AppState, language: Language) -> None:
+    number = st.session_state.setdefault("upload-number", 0)  # a new key empties the uploader
+    # Streamlit's texts in the uploader are English only; style.css shows these in their place.
+    button, hint = t(language, "drop_button"), t(language, "drop_hint")
+    st.html(f"<style>:root {{ --drop-button: '{button}'; --drop-hint: '{hint}'; }}</style>")
+    files = st.file_uploader(t(language, "drop"), accept_multiple_files=True, key=f"upload-{number}")
+    if files:
+        state.library.add((file.name, file.getvalue()) for file in files)
+        _release_uploads(files)
+        st.session_state["upload-number"] += 1
         st.rerun()
 
 
-def _let_go(dropped: list[UploadedFile]) -> None:
-    """The library has the bytes now; Streamlit would hold its own copies until the tab is closed."""
+def _release_uploads(files: list[UploadedFile]) -> None:
+    """Drop Streamlit's copies, which would stay until the tab is closed; the library has the bytes."""
     context = get_script_run_ctx()
     if context:
-        for file in dropped:
+        for file in files:
             context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)  # type: ignore[attr-defined]
 
 
-def _folder_and_buttons(desk: Desk, language: Language) -> None:
+def _folder_form(state: AppState, language: Language) -> None:
     with st.form("folder-form", border=False, enter_to_submit=True):
-        box, add = st.columns([3, 1.2], vertical_alignment="bottom")
-        path = box.text_input(text(language, "folder"), key="folder", placeholder=text(language, "folder_hint"))
-        added = add.form_submit_button(text(language, "folder_add"), width="stretch")
+        box, button = st.columns([3, 1.2], vertical_alignment="bottom")
+        path = box.text_input(t(language, "folder"), key="folder", placeholder=t(language, "folder_hint")).strip()
+        submitted = button.form_submit_button(t(language, "folder_add"), width="stretch")
+    if submitted and path:
+        _add_folder(state, Path(path.strip('"')).expanduser(), language)
+
+
+def _buttons(state: AppState, language: Language) -> None:
     with st.container(key="sources", horizontal=True):
-        samples = st.button(text(language, "samples"), type="tertiary", icon=":material/photo_library:")
-        clear = st.button(text(language, "clear"), type="tertiary", icon=":material/delete:")
-    if added and path.strip():
-        _add_folder(desk, Path(path.strip().strip('"')).expanduser(), language)
+        samples = st.button(t(language, "samples"), type="tertiary", icon=":material/photo_library:")
+        clear = st.button(t(language, "clear"), type="tertiary", icon=":material/delete:")
     if samples:
-        desk.library.add((file.name, file) for file in find_images(SAMPLES))
+        state.library.add((file.name, file) for file in find_images(SAMPLES))
         st.rerun()
     if clear:
-        desk.clear()
+        state.clear()
         st.rerun()
 
 
-def _add_folder(desk: Desk, folder: Path, language: Language) -> None:
-    if not folder.is_dir():
-        st.warning(literal(text(language, "folder_missing", path=folder)))
+def _add_folder(state: AppState, folder: Path, language: Language) -> None:
+    files = find_images(folder) if folder.is_dir() else []
+    if not files:
+        key = "folder_empty" if folder.is_dir() else "folder_missing"
+        st.warning(escape_markdown(t(language, key, path=folder)))
         return
-    found = find_images(folder)
-    if not found:
-        st.warning(literal(text(language, "folder_empty", path=folder)))
-        return
-    desk.library.add((str(file.relative_to(folder)), file) for file in found)
+    state.library.add((str(file.relative_to(folder)), file) for file in files)
     st.rerun()
 
 
-def _taken(desk: Desk, language: Language) -> None:
-    """What is in the library; looks again by itself while pictures are still being read."""
-    st.fragment(_show_taken, run_every=0.5 if desk.library.waiting else None)(desk, language)
-
-
-def _show_taken(desk: Desk, language: Language) -> None:
-    library = desk.library
-    items, waiting = library.items(), library.waiting
-    if not waiting and st.session_state.pop("was-reading", False):
+def _library(state: AppState, language: Language) -> None:
+    """What the library holds; refreshed while files are being read."""
+    library = state.library
+    images, waiting = library.images(), library.waiting
+    if not waiting and st.session_state.pop("library-reading", False):
         st.rerun()
-    st.session_state["was-reading"] = bool(waiting)
+    st.session_state["library-reading"] = bool(waiting)
     if waiting:
-        st.progress(len(items) / (len(items) + waiting), text=text(language, "reading", count=waiting))
-    if not items:
+        st.progress(len(images) / (len(images) + waiting), text=t(language, "reading", count=waiting))
+    if not images:
         return
-    if library.duplicates:
-        st.caption(
-            literal(text(language, "duplicates", count=len(library.duplicates), names=_some(library.duplicates)))
-        )
-    broken = [item for item in items if item.problem]
-    if broken:
-        named = tuple(f"{item.name} ({texts.problem(language, item.problem)})" for item in broken if item.problem)
-        st.warning(literal(text(language, "unreadable", count=len(broken), names=_some(named))))
-    if not desk.jobs:
-        _strip(items)
-    total = texts.size(sum(item.bytes for item in items))
-    loaded = text(language, "loaded", count=len(items), size=total)
-    with st.expander(loaded, key="show-loaded", on_change="rerun") as opened:
-        if opened.open:
-            _thumbnails(desk, items, language)
+    _warnings(library, images, language)
+    if not state.jobs:
+        _strip(images)
+    size = format_bytes(sum(image.file_size for image in images))
+    with st.expander(t(language, "loaded", count=len(images), size=size), key="loaded", on_change="rerun") as expander:
+        if expander.open:
+            _thumbnails(library, images, language)
 
 
-def _strip(items: list[Item]) -> None:
-    """The first few at a glance, before there is a ranking to look at."""
-    shown = [item for item in items if item.thumbnail][:_IN_THE_STRIP]
+def _warnings(library: Library, images: list[LibraryImage], language: Language) -> None:
+    """Which files are duplicates, and which cannot be read."""
+    if duplicates := library.duplicates:
+        names = join_names(language, duplicates)
+        st.caption(escape_markdown(t(language, "duplicates", count=len(duplicates), names=names)))
+    problems = [(image.name, image.problem) for image in images if image.problem]
+    if problems:
+        named = [t(language, "aside", text=name, aside=problem_text(language, problem)) for name, problem in problems]
+        text = t(language, "unreadable", count=len(problems), names=join_names(language, named))
+        st.warning(escape_markdown(text))
+
+
+def _strip(images: list[LibraryImage]) -> None:
+    """The first few images in one line, before there is a ranking."""
     with st.container(key="strip", horizontal=True, gap="small"):
-        for item in shown:
-            st.image(item.thumbnail, width="content", alt=item.name)  # type: ignore[arg-type]
+        for image in [image for image in images if image.thumbnail][:_STRIP_LENGTH]:
+            st.image(image.thumbnail, width="content", alt=image.name)  # type: ignore[arg-type]
 
 
-def _thumbnails(desk: Desk, items: list[Item], language: Language) -> None:
-    pages = -(-len(items) // _THUMBNAILS_A_PAGE)
-    page = min(st.pagination(pages, key="library-page"), pages) if pages > 1 else 1
-    shown = items[(page - 1) * _THUMBNAILS_A_PAGE : page * _THUMBNAILS_A_PAGE]
-    for start in range(0, len(shown), _THUMBNAILS_A_ROW):
-        row = st.columns(_THUMBNAILS_A_ROW)
-        for column, item in zip(row, shown[start : start + _THUMBNAILS_A_ROW], strict=False):
-            with column:
-                if item.thumbnail:
-                    st.image(item.thumbnail, alt=item.name)
-                st.text(item.name)
-                if st.button(text(language, "remove"), key=f"remove-{item.key}", type="tertiary"):
-                    desk.library.remove(item.key)
-                    st.rerun()
-
-
-def _some(names: tuple[str, ...]) -> str:
-    shown = "、".join(names[:_NAMES_SHOWN])
-    return shown + ("……" if len(names) > _NAMES_SHOWN else "")
+def _thumbnails(library: Library, images: list[LibraryImage], language: Language) -> None:
+    for column, image in cells(images, _COLUMNS, _PAGE_SIZE, "library-page"):
+        with column, st.container(gap="xsmall"):
+            if image.thumbnail:
+                st.image(image.thumbnail, alt=image.name)
+            st.text(image.name)
+            if st.button(t(language, "remove"), key=f"remove-{image.key}", type="tertiary"):
+                library.remove(image.key)
+                st.rerun()

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from lychee_rerank.rankings.job import Job
-from lychee_rerank.ui.i18n import Language, text
-from lychee_rerank.ui.library import Item
+from lychee_rerank.ui.i18n import Language, t
+from lychee_rerank.ui.library import RankingJob
 
 
-def show(job: Job[Item], language: Language) -> None:
-    """What was typed, what it became, and where it stands in the prompt."""
-    _said(text(language, "read_typed"), job.query.text)
-    _said(text(language, "read_query"), job.query.normalized)
-    _said(text(language, "read_units"), " | ".join(job.query.units))
-    if job.prompt:
-        _said(text(language, "read_prompt"), job.prompt)
-
-
-def _said(title: str, words: str) -> None:
-    st.caption(title)
-    st.code(words, language=None, wrap_lines=True)
+def show(job: RankingJob, language: Language) -> None:
+    """The query as typed, normalized and in units, and the prompt it stands in."""
+    query = job.query
+    texts = {"typed": query.text, "query": query.normalized, "units": " | ".join(query.units), "prompt": job.prompt}
+    for key, text in texts.items():
+        if text:
+            st.caption(t(language, f"read_{key}"))
+            st.code(text, language=None, wrap_lines=True)

@@ -2,120 +2,128 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from typing import Literal
 
 import streamlit as st
 
-from lychee_rerank.devices.memory import memory_usage
-from lychee_rerank.images.load import Fit
+from lychee_rerank.devices.memory import format_bytes, memory_usage
+from lychee_rerank.images.resize import Fit
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION
-from lychee_rerank.ui import download_panel as weights
-from lychee_rerank.ui import i18n as texts
-from lychee_rerank.ui.i18n import Language, text
-from lychee_rerank.ui.state import Desk, Settings, is_address
+from lychee_rerank.ui import download_panel
+from lychee_rerank.ui.i18n import LANGUAGES, Language, t
+from lychee_rerank.ui.state import AppState, Settings
+from lychee_rerank.weights.hub import is_http_url
 from lychee_rerank.weights.locate import Checkpoint, list_checkpoints
 
+_METHODS: tuple[Literal["auto", "generate", "yes_no"], ...] = ("auto", "generate", "yes_no")
+_FITS: tuple[Fit, ...] = ("crop", "whole")
 
-def language() -> Language:
-    """Chinese where the browser is, else English; the address keeps a choice."""
-    chosen = st.query_params.get("lang")
-    if chosen in ("zh", "en"):
-        return chosen  # type: ignore[return-value]
+
+def page_language() -> Language:
+    """The language chosen in the URL (?lang=zh or en), else Chinese where the browser is, else English."""
+    for language in LANGUAGES:
+        if st.query_params.get("lang") == language:
+            return language
     return "zh" if (st.context.locale or "").lower().startswith("zh") else "en"
 
 
-def show(desk: Desk, spoken: Language) -> Settings:
-    """The sidebar; returns what it says."""
+def show(state: AppState, language: Language) -> Settings:
+    """Draw the sidebar; returns its settings."""
     with st.sidebar:
-        _language_switch(spoken)
-        model = _model(desk, spoken)
+        _language_switch(language)
+        model = _model(state, language)
         method = st.radio(
-            text(spoken, "method"),
-            ("auto", "generate", "yes_no"),
-            format_func=lambda name: text(spoken, f"method_{name}"),
-            key="method",
+            t(language, "method"), _METHODS, format_func=lambda name: t(language, f"method_{name}"), key="method"
         )
-        if method == "auto" and desk.automatic_method == "yes_no":
-            st.caption(text(spoken, "method_fell_back"))
-        fit: Fit = st.radio(
-            text(spoken, "fit"),
-            ("crop", "whole"),
-            format_func=lambda name: text(spoken, f"fit_{name}"),
+        if method == "auto" and state.reranker is not None and state.reranker.method == "yes_no":
+            st.caption(t(language, "method_fell_back"))
+        fit = st.radio(
+            t(language, "fit"),
+            _FITS,
+            format_func=lambda name: t(language, f"fit_{name}"),
             horizontal=True,
             key="fit",
         )
-        reasons = st.toggle(text(spoken, "reasons"), True, key="reasons")
-        with st.expander(text(spoken, "more_settings"), key="more-settings"):
-            other = st.text_input(
-                text(spoken, "model_other"), placeholder=text(spoken, "model_other_hint"), key="model-other"
-            ).strip()
-            if is_address(other):
-                st.warning(text(spoken, "server_banner"))
-            instruction = st.text_area(text(spoken, "instruction"), DEFAULT_INSTRUCTION, key="instruction")
-            normalize = st.toggle(text(spoken, "normalize"), True, key="normalize")
-            reserve = st.number_input(text(spoken, "reserve"), 0.0, 16.0, 1.2, 0.1, key="reserve")
-        _memory(desk, spoken)
-    return Settings(other or model, method, instruction, reasons, normalize, fit, float(reserve))
+        reasons = st.toggle(t(language, "reasons"), True, key="reasons")
+        with st.expander(t(language, "more_settings"), key="more-settings"):
+            other_model = _other_model(language)
+            instruction = st.text_area(t(language, "instruction"), DEFAULT_INSTRUCTION, key="instruction")
+            normalize = st.toggle(t(language, "normalize"), True, key="normalize")
+            reserve = float(st.number_input(t(language, "reserve"), 0.0, 16.0, 1.2, 0.1, key="reserve"))
+        _memory(state, language)
+    return Settings(other_model or model, method, instruction, reasons, normalize, fit, reserve)
 
 
-def _language_switch(spoken: Language) -> None:
-    chosen = st.segmented_control(
-        text(spoken, "language"),
-        ("zh", "en"),
-        default=spoken,
+def _language_switch(language: Language) -> None:
+    selected = st.segmented_control(
+        t(language, "language"),
+        LANGUAGES,
+        default=language,
         required=True,
-        format_func=lambda name: {"zh": "中文", "en": "English"}[name],
+        format_func=lambda other: t(other, "own_name"),
         label_visibility="collapsed",
         key="language",
     )
-    if chosen and chosen != spoken:
-        st.query_params["lang"] = chosen
+    if selected and selected != language:
+        st.query_params["lang"] = selected
         st.rerun()
 
 
-def _model(desk: Desk, spoken: Language) -> str:
-    found = list_checkpoints()
-    sound = [checkpoint for checkpoint in found if not checkpoint.problems]
-    choices = ["auto", *dict.fromkeys(str(checkpoint.path) for checkpoint in sound if not checkpoint.is_demo), "demo"]
-    labels = {str(checkpoint.path): _label(checkpoint, spoken) for checkpoint in sound}
-    labels |= {"auto": text(spoken, "method_auto"), "demo": text(spoken, "source_demo")}
-    picked = st.selectbox(text(spoken, "model"), choices, format_func=lambda choice: labels[choice], key="model")
-    for checkpoint in (checkpoint for checkpoint in found if checkpoint.problems):
-        st.caption(text(spoken, "model_broken", name=checkpoint.name, problems="; ".join(checkpoint.problems)))
-    used = desk.reranker.checkpoint if desk.reranker is not None else None
-    st.caption(text(spoken, "model_in_use", name=_label(used, spoken)) if used else text(spoken, "model_none"))
-    demo = used.is_demo if used else picked in ("demo", "auto") and all(entry.is_demo for entry in sound)
+def _model(state: AppState, language: Language) -> str:
+    checkpoints = list_checkpoints()
+    valid = [checkpoint for checkpoint in checkpoints if not checkpoint.problems]
+    labels = {"auto": t(language, "method_auto")}
+    labels |= {str(checkpoint.path): _label(checkpoint, language) for checkpoint in valid if not checkpoint.is_demo}
+    labels["demo"] = t(language, "source_demo")
+    model = st.selectbox(t(language, "model"), labels, format_func=lambda choice: labels[choice], key="model")
+    for broken in (checkpoint for checkpoint in checkpoints if checkpoint.problems):
+        problems = t(language, "semicolon").join(broken.problems)
+        st.caption(t(language, "model_broken", name=broken.name, problems=problems))
+    used = state.reranker.checkpoint if state.reranker is not None else None
+    st.caption(t(language, "model_in_use", name=_label(used, language)) if used else t(language, "model_none"))
+    demo = used.is_demo if used else model == "demo" or (model == "auto" and all(entry.is_demo for entry in valid))
     if demo:
-        st.info(text(spoken, "demo_banner"))
-    if demo or desk.download:
-        weights.show(desk, spoken)
-    return picked
+        st.info(t(language, "demo_banner"))
+    if demo or state.download:
+        download_panel.show(state, language)
+    return model
 
 
-def _label(checkpoint: Checkpoint, spoken: Language) -> str:
-    source = text(spoken, f"source_{checkpoint.source}")
-    return source if checkpoint.is_demo else f"{checkpoint.name} ({source})"
+def _other_model(language: Language) -> str:
+    """A checkpoint folder or a server's URL, with a warning that images leave the machine; "" where none is given."""
+    hint = t(language, "model_other_hint")
+    model = st.text_input(t(language, "model_other"), placeholder=hint, key="model-other").strip()
+    if is_http_url(model):
+        st.warning(t(language, "server_banner"))
+    return model
 
 
-def _memory(desk: Desk, spoken: Language) -> None:
-    st.subheader(text(spoken, "memory"), anchor=False)
-    for device in memory_usage():
-        used, peak, free = (texts.size(count) for count in (device.used, device.peak, device.free))
-        st.caption(text(spoken, "memory_line", device=device.device, used=used, peak=peak, free=free))
-    if desk.reranker is not None:
-        with st.expander(text(spoken, "placement")):
-            _placement(desk.reranker.device_map_plan.device_names, spoken)
+def _label(checkpoint: Checkpoint, language: Language) -> str:
+    source = t(language, f"source_{checkpoint.source}")
+    return source if checkpoint.is_demo else t(language, "aside", text=checkpoint.name, aside=source)
 
 
-def _placement(device_map: Mapping[str, str], spoken: Language) -> None:
-    """How many of the decoder's blocks each device holds, the consequence, and the map itself."""
-    devices = list(dict.fromkeys(device_map.values()))
-    blocks = {device: sum(".layers." in part for part, on in device_map.items() if on == device) for device in devices}
+def _memory(state: AppState, language: Language) -> None:
+    st.subheader(t(language, "memory"), anchor=False)
+    for memory in memory_usage():
+        used, peak, free = (format_bytes(size) for size in (memory.used, memory.peak, memory.free))
+        st.caption(t(language, "memory_line", device=memory.device, used=used, peak=peak, free=free))
+    if state.reranker is not None:
+        with st.expander(t(language, "device_map")):
+            _device_map(state.reranker.device_map_plan.device_names, language)
+
+
+def _device_map(device_names: Mapping[str, str], language: Language) -> None:
+    """How many decoder blocks each device holds, the consequence, and the device of every part."""
+    devices = list(dict.fromkeys(device_names.values()))
     if len(devices) == 1:
-        st.caption(text(spoken, "whole_on", device=devices[0]))
+        st.caption(t(language, "whole_on", device=devices[0]))
         return
+    blocks = Counter(device for part, device in device_names.items() if ".layers." in part)
     for device in devices:
-        st.caption(text(spoken, "blocks_on", device=device, blocks=blocks[device], all=sum(blocks.values())))
+        st.caption(t(language, "blocks_on", device=device, blocks=blocks[device], all=blocks.total()))
     if {"CPU", "disk"} & set(devices):
-        st.caption(text(spoken, "partly_slow"))
-    st.text("\n".join(f"{part} → {device}" for part, device in device_map.items()))
+        st.caption(t(language, "partly_slow"))
+    st.text("\n".join(f"{part} → {device}" for part, device in device_names.items()))

@@ -1,6 +1,4 @@
-"""What the whole process shares: pictures, the loaded model, the running ranking and the last ones. Tabs come and go;
-this stays.
-"""
+"""What all tabs of the page share: images, the loaded model, the rankings of this session and a running download."""
 
 from __future__ import annotations
 
@@ -8,30 +6,31 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from lychee_rerank.errors import LycheeError
-from lychee_rerank.images.load import Fit
+from lychee_rerank.images.resize import Fit
 from lychee_rerank.rankings.job import Job
-from lychee_rerank.reranker import ScoringOptions
+from lychee_rerank.reranker import Reranker, ScoringOptions
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION
-from lychee_rerank.text.query import normalize_query, raw_query
-from lychee_rerank.ui.library import Item, Library
+from lychee_rerank.ui.library import Library, LibraryImage, RankingJob
+from lychee_rerank.weights.hub import is_http_url
 from lychee_rerank.weights.locate import find_checkpoint
 
 if TYPE_CHECKING:
     from lychee_rerank.weights.download import Download
 
 logger = logging.getLogger(__name__)
-_RANKINGS_KEPT = 12
+LoadReranker = Callable[[str, float], Reranker]
+_MAX_RANKINGS = 12
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the sidebar says."""
+    """The settings of the sidebar. model: "auto", "demo", a folder, a hub id or a server's URL."""
 
     model: str = "auto"
-    method: str = "auto"
+    method: Literal["auto", "generate", "yes_no"] = "auto"
     instruction: str = ""
     reasons: bool = True
     normalize: bool = True
@@ -39,87 +38,82 @@ class Settings:
     reserve_gib: float = 1.2
 
 
-def is_address(model: str) -> bool:
-    """Whether a server scores, and not a model on this machine."""
-    return model.startswith(("http://", "https://"))
-
-
-class Desk:
+class AppState:
     """One for the process. `load(model, reserve_gib)` opens a reranker; it is called in worker threads."""
 
-    def __init__(self, load: Callable[[str, float], Any]) -> None:
+    def __init__(self, load: LoadReranker) -> None:
         self.library = Library()
-        self.jobs: list[Job[Item]] = []
-        self.reranker: Any = None
-        self.automatic_method = ""
+        self.jobs: list[RankingJob] = []
+        self.reranker: Reranker | None = None
         self.download: Download | None = None
         self._load = load
-        self._loaded: tuple[object, ...] = ()
-        self._opening = Lock()
-        self._ahead: Thread | None = None
-        self._looked_at: tuple[object, ...] = ()
+        self._loaded_for: tuple[object, ...] = ()
+        self._load_lock = Lock()
+        self._warm_up_thread: Thread | None = None
+        self._warmed_for: tuple[object, ...] = ()
 
     @property
-    def job(self) -> Job[Item] | None:
-        """The running ranking, or the last one."""
+    def job(self) -> RankingJob | None:
+        """The latest ranking, running or ended."""
         return self.jobs[-1] if self.jobs else None
 
     @property
     def busy(self) -> bool:
+        """Whether a ranking runs."""
         return self.job is not None and self.job.status().active
 
-    def start(self, typed: str, settings: Settings) -> None:
-        """Rank everything in the library; what is still running stops. Raises QueryError."""
-        query = normalize_query(typed) if settings.normalize else raw_query(typed)
-        items = self.library.items()
+    def start(self, query: str, settings: Settings) -> None:
+        """Rank all images of the library; a running ranking stops. Raises QueryError."""
+        checked = ScoringOptions(normalize=settings.normalize).query(query)
         self.stop()
-        job = Job(query, items, lambda: self._open(settings), explain=settings.reasons)
-        self.jobs = [*self.jobs, job][-_RANKINGS_KEPT:]
+        job = Job(checked, self.library.images(), lambda: self._open(settings), explain=settings.reasons)
+        self.jobs = [*self.jobs, job][-_MAX_RANKINGS:]
 
     def stop(self) -> None:
+        """Stop the running ranking; its scores stay."""
         if self.job:
             self.job.stop()
 
     def clear(self) -> None:
-        """Forget pictures and rankings, and what the model keeps of them."""
+        """Remove images and rankings, and what the model has cached of them."""
         self.stop()
         self.library.clear()
         self.jobs = []
-        if self.reranker is not None:
-            self.reranker.clear_cache()
+        if reranker := self.reranker:
+            reranker.clear_cache()
 
-    def look_ahead(self, settings: Settings) -> None:
-        """Open the model and let it see new pictures while the person is still typing. Returns at once."""
-        items = self.library.items()
-        wanted = (settings.model, settings.reserve_gib, settings.fit, *(item.key for item in items))
-        idle = self._ahead is None or not self._ahead.is_alive()
-        if items and idle and not self.busy and not self.library.waiting and wanted != self._looked_at:
-            self._looked_at = wanted
-            self._ahead = Thread(target=self._look, args=(items, settings), name="look-ahead", daemon=True)
-            self._ahead.start()
+    def warm_up(self, settings: Settings) -> None:
+        """Load the model and encode new images in the background, while the person is still typing."""
+        images = self.library.images()
+        wanted = (settings.model, settings.reserve_gib, settings.fit, *(image.key for image in images))
+        idle = self._warm_up_thread is None or not self._warm_up_thread.is_alive()
+        if images and idle and not self.busy and not self.library.waiting and wanted != self._warmed_for:
+            self._warmed_for = wanted
+            self._warm_up_thread = Thread(target=self._encode, args=(images, settings), name="warm-up", daemon=True)
+            self._warm_up_thread.start()
 
-    def _look(self, items: list[Item], settings: Settings) -> None:
+    def _encode(self, images: list[LibraryImage], settings: Settings) -> None:
         try:
             reranker, options = self._open(settings)
-            for item in items:
+            for image in images:
                 if self.busy:
                     return
-                reranker.encode_image(item.source, options=options)
-        except LycheeError as error:  # the ranking itself will meet it again, and tell the person
-            logger.warning("Looking ahead ended: %s", error)
+                reranker.encode_image(image.source, options=options)
+        except LycheeError as error:  # a ranking will meet it again and show it
+            logger.warning("Warming up ended: %s", error)
 
-    def _open(self, settings: Settings) -> tuple[Any, ScoringOptions]:
-        """The reranker for these settings, loaded anew where model or reserve changed, or weights were fetched."""
+    def _open(self, settings: Settings) -> tuple[Reranker, ScoringOptions]:
+        """The reranker, loaded again where model or reserve changed or weights were downloaded, and this ranking's
+        options.
+        """
         wanted = (settings.model, settings.reserve_gib, self.download and self.download.status().checkpoint)
-        with self._opening:
-            if self._loaded != wanted:
-                if not is_address(settings.model):
-                    find_checkpoint(settings.model)  # what cannot be loaded costs nothing that is
-                self.reranker, self._loaded = None, ()  # the old model's memory is free before the new one comes
-                opened = self._load(settings.model, settings.reserve_gib)
-                self.automatic_method = opened.method
-                self.reranker, self._loaded = opened, wanted
+        with self._load_lock:
+            if self.reranker is None or self._loaded_for != wanted:
+                if not is_http_url(settings.model):
+                    find_checkpoint(settings.model)  # raises while the loaded model is still there
+                self.reranker = None  # frees its memory before the new one is loaded
+                self.reranker, self._loaded_for = self._load(settings.model, settings.reserve_gib), wanted
             reranker = self.reranker
-        method: Any = self.automatic_method if settings.method == "auto" else settings.method
+        method = reranker.method if settings.method == "auto" else settings.method
         instruction = settings.instruction.strip() or DEFAULT_INSTRUCTION
         return reranker, ScoringOptions(method, instruction, settings.fit, settings.normalize)

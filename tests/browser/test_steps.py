@@ -1,4 +1,4 @@
-"""A person's steps in a real browser, over the real page with a stand-in model."""
+"""What a person does on the page, in a real browser over FakeReranker."""
 
 from __future__ import annotations
 
@@ -12,71 +12,72 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from support.images import encoded
-from support.page_server import ROOT, serving
+from support.images import encode
+from support.page_server import FAKE_APP, serve_page
 
 HOSTILE = ("<b>*bold*</b> :smile: $x$.png", "猫🐱.png", "\u202egnp.exe.png", "x" * 180 + ".png")
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serving(ROOT / "tests" / "support" / "fake_app.py", LYCHEE_TEST_DELAY="0.15") as address:
-        yield address
+def url() -> Iterator[str]:
+    with serve_page(FAKE_APP, LYCHEE_TEST_DELAY="0.15") as url:
+        yield url
 
 
 @pytest.fixture
-def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
-    opened = browser.new_context(locale="zh-CN", base_url=address, accept_downloads=True)
-    opened.set_default_timeout(20_000)
-    yield opened
-    opened.close()
+def context(browser: Browser, url: str) -> Iterator[BrowserContext]:
+    context = browser.new_context(locale="zh-CN", base_url=url, accept_downloads=True)
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
 
 
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
-    opened = context.new_page()
-    opened.goto("/")
-    opened.get_by_role("button", name="全部清除").click()
-    expect(opened.get_by_text("已放入")).to_have_count(0)
-    return opened
+    page = context.new_page()
+    page.goto("/")
+    page.get_by_role("button", name="全部清除").click()
+    expect(page.get_by_text("已放入")).to_have_count(0)
+    return page
 
 
 def red(folder: Path, *amounts: int) -> list[Path]:
     files = [folder / f"红{amount}.png" for amount in amounts]
     for file, amount in zip(files, amounts, strict=True):
-        file.write_bytes(encoded(Image.new("RGB", (400, 300), (amount, 0, 0))))
+        file.write_bytes(encode(Image.new("RGB", (400, 300), (amount, 0, 0))))
     return files
 
 
-def drop(page: Page, files: list[Path]) -> None:
+def upload(page: Page, files: list[Path]) -> None:
     page.set_input_files("input[type=file]", [str(file) for file in files])
     expect(page.get_by_text(f"已放入 {len(files)} 张图片")).to_be_visible()
 
 
-def ask(page: Page, query: str) -> None:
+def rank(page: Page, query: str) -> None:
     box = page.get_by_label("想找什么样的图片？")
     box.fill(query)
     box.press("Enter")
 
 
-def finished(page: Page) -> None:
+def expect_done(page: Page) -> None:
     expect(page.get_by_text(re.compile("^完成："))).to_be_visible(timeout=40_000)
 
 
-def test_dropped_pictures_are_ranked_and_the_answer_unfolds(page: Page, tmp_path: Path) -> None:
-    drop(page, red(tmp_path, 50, 250, 120))
-    ask(page, "红色")
-    finished(page)
+def test_uploaded_images_are_ranked_and_the_answer_unfolds(page: Page, tmp_path: Path) -> None:
+    upload(page, red(tmp_path, 50, 250, 120))
+    rank(page, "红色")
+    expect_done(page)
     expect(page.locator(".rank")).to_have_text(["Rank 1 | Score: 9.8", "Rank 2 | Score: 4.7", "Rank 3 | Score: 2.0"])
     expect(page.locator(".name")).to_have_text(["红250.png", "红120.png", "红50.png"])
     page.get_by_text("模型输出").first.click()
     expect(page.locator(".answer mark").first).to_have_text("9.8")
     expect(page.get_by_text("主模式匹配成功").first).to_be_visible()
+    expect(page.get_by_text("提取所用的模式：开头的得分").first).to_be_visible()
 
 
-def test_stop_keeps_what_is_scored(page: Page, tmp_path: Path) -> None:
-    drop(page, red(tmp_path, *range(100, 160)))
-    ask(page, "红色")
+def test_stop_keeps_the_scores_so_far(page: Page, tmp_path: Path) -> None:
+    upload(page, red(tmp_path, *range(100, 160)))
+    rank(page, "红色")
     expect(page.locator(".rank").first).to_be_visible()
     page.get_by_role("button", name="停止").click()
     expect(page.get_by_text(re.compile(r"已停止：\d+ / 60 张有结果"))).to_be_visible()
@@ -84,33 +85,33 @@ def test_stop_keeps_what_is_scored(page: Page, tmp_path: Path) -> None:
 
 
 def test_an_answer_stays_open_while_the_grid_reorders(page: Page, tmp_path: Path) -> None:
-    drop(page, red(tmp_path, *range(100, 120)))
-    ask(page, "红色")
+    upload(page, red(tmp_path, *range(100, 120)))
+    rank(page, "红色")
     first = page.locator('[class*="st-key-card-"]', has_text="红100.png")
     first.get_by_text("模型输出").click()
     expect(first.locator(".answer")).to_be_visible()
-    finished(page)
+    expect_done(page)
     expect(page.locator(".name").first).to_have_text("红119.png")
     expect(page.locator(".name").last).to_have_text("红100.png")
     expect(first.locator(".answer")).to_be_visible()
     expect(page.locator(".answer:visible")).to_have_count(1)
 
 
-def test_a_click_on_a_picture_shows_it_large(page: Page, tmp_path: Path) -> None:
-    drop(page, red(tmp_path, 77))
-    ask(page, "红色")
-    finished(page)
+def test_a_click_on_an_image_enlarges_it(page: Page, tmp_path: Path) -> None:
+    upload(page, red(tmp_path, 77))
+    rank(page, "红色")
+    expect_done(page)
     page.get_by_role("button", name="查看大图").click()
     expect(page.get_by_role("dialog").get_by_text("400 × 300 像素")).to_be_visible()
     expect(page.get_by_role("dialog").get_by_role("img", name="红77.png")).to_be_visible()
 
 
 def test_an_older_ranking_is_one_click_away_and_can_be_compared(page: Page, tmp_path: Path) -> None:
-    drop(page, red(tmp_path, 66, 99))
+    upload(page, red(tmp_path, 66, 99))
     for query in ("红色", "无分"):
-        ask(page, query)
-        finished(page)
-        expect(page.locator(".asked")).to_have_text(query)
+        rank(page, query)
+        expect_done(page)
+        expect(page.locator(".query")).to_have_text(query)
     page.get_by_role("tab", name="记录与对照").click()
     page.get_by_role("combobox", name="与另一次排序对照").press("ArrowDown")  # a click would scroll the list shut
     page.get_by_role("option", name="红色").click()
@@ -125,61 +126,59 @@ def test_an_older_ranking_is_one_click_away_and_can_be_compared(page: Page, tmp_
 def test_a_reload_and_a_second_tab_find_the_running_ranking(
     context: BrowserContext, page: Page, tmp_path: Path
 ) -> None:
-    drop(page, red(tmp_path, *range(100, 130)))
-    ask(page, "红色")
+    upload(page, red(tmp_path, *range(100, 130)))
+    rank(page, "红色")
     expect(page.locator(".rank").first).to_be_visible()
     page.reload()
     second = context.new_page()
     second.goto("/")
     for tab in (page, second):
-        finished(tab)
+        expect_done(tab)
         expect(tab.locator(".rank").first).to_have_text("Rank 1 | Score: 5.1")
 
 
 def test_hostile_names_are_shown_as_text(page: Page, tmp_path: Path) -> None:
     files = [tmp_path / name.replace("/", "∕") for name in HOSTILE]
-    for place, file in enumerate(files):
-        file.write_bytes(encoded(Image.new("RGB", (80, 60), (40 + 50 * place, 0, 0))))
-    drop(page, files)
-    ask(page, "红色")
-    finished(page)
+    for index, file in enumerate(files):
+        file.write_bytes(encode(Image.new("RGB", (80, 60), (40 + 50 * index, 0, 0))))
+    upload(page, files)
+    rank(page, "红色")
+    expect_done(page)
     assert sorted(page.locator(".name").all_inner_texts()) == sorted(file.name for file in files)
     assert page.locator(".name b").count() == 0
 
 
-def test_a_text_file_with_a_pictures_name_ranks_last_with_a_warning(page: Page, tmp_path: Path) -> None:
+def test_a_text_file_named_like_an_image_ranks_last_with_a_warning(page: Page, tmp_path: Path) -> None:
     fake = tmp_path / "假.jpg"
     fake.write_text("hello", encoding="utf-8")
-    drop(page, [fake, *red(tmp_path, 200)])
-    ask(page, "红色")
-    finished(page)
+    upload(page, [fake, *red(tmp_path, 200)])
+    rank(page, "红色")
+    expect_done(page)
     expect(page.locator(".name").last).to_have_text("假.jpg")
     expect(page.get_by_text("预处理警告")).to_be_visible()
 
 
-def test_what_is_taken_away_opens_again(page: Page, tmp_path: Path) -> None:
-    drop(page, red(tmp_path, 90, 210))
-    ask(page, "红色")
-    finished(page)
+def test_csv_json_and_zip_downloads_can_be_opened(page: Page, tmp_path: Path) -> None:
+    upload(page, red(tmp_path, 90, 210))
+    rank(page, "红色")
+    expect_done(page)
     page.get_by_role("tab", name="导出").click()
     for name, file in (("下载表格", "r.csv"), ("下载数据", "r.json"), ("下载前 2 名的图片", "r.zip")):
-        with page.expect_download() as started:
+        with page.expect_download() as download:
             page.get_by_role("button", name=name).click()
-        started.value.save_as(tmp_path / file)
+        download.value.save_as(tmp_path / file)
     assert "红210.png" in (tmp_path / "r.csv").read_text(encoding="utf-8-sig")
     data = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
-    assert (data["query"], data["model"], data["results"][0]["name"]) == ("红色", "stand-in", "红210.png")
-    with zipfile.ZipFile(tmp_path / "r.zip") as packed:
-        assert packed.namelist() == ["001_8.2_红210.png", "002_3.5_红90.png"]
+    assert (data["query"], data["model"], data["results"][0]["name"]) == ("红色", "fake", "红210.png")
+    with zipfile.ZipFile(tmp_path / "r.zip") as archive:
+        assert archive.namelist() == ["001_8.2_红210.png", "002_3.5_红90.png"]
 
 
 @pytest.mark.parametrize("width", [1024, 1440, 1920])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_three_columns_fit_in_both_themes(
-    browser: Browser, address: str, tmp_path: Path, width: int, scheme: str
-) -> None:
+def test_three_columns_fit_in_both_themes(browser: Browser, url: str, tmp_path: Path, width: int, scheme: str) -> None:
     context = browser.new_context(
-        locale="en-GB", base_url=address, color_scheme=scheme, viewport={"width": width, "height": 900}
+        locale="en-GB", base_url=url, color_scheme=scheme, viewport={"width": width, "height": 900}
     )
     page = context.new_page()
     page.goto("/")

@@ -1,4 +1,4 @@
-"""Three days at work, from upload to export, over the real page and the real demo checkpoint."""
+"""Three whole pieces of work, from upload to export, with the real demo checkpoint in a real browser."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from PIL import Image, ImageDraw
 from pillow_heif import register_heif_opener
 from playwright.sync_api import Browser, Page, expect
 
-from support.images import encoded, patchwork
-from support.page_server import ROOT, serving
+from support.images import encode, patchwork
+from support.page_server import ROOT, serve_page
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with serving(ROOT / "app.py", LYCHEE_MODEL="demo") as address:
-        yield address
+def url() -> Iterator[str]:
+    with serve_page(ROOT / "app.py", LYCHEE_MODEL="demo") as url:
+        yield url
 
 
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    context = browser.new_context(locale="zh-CN", base_url=address, accept_downloads=True)
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    context = browser.new_context(locale="zh-CN", base_url=url, accept_downloads=True)
     page = context.new_page()
     page.set_default_timeout(30_000)
     page.goto("/")
@@ -38,8 +38,8 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     context.close()
 
 
-def ranked(page: Page, files: dict[str, bytes], query: str, folder: Path) -> list[dict[str, str]]:
-    """Upload, rank, and the table that is taken away."""
+def upload_and_rank(page: Page, files: dict[str, bytes], query: str, folder: Path) -> list[dict[str, str]]:
+    """The rows of the downloaded CSV."""
     for name, data in files.items():
         (folder / name).write_bytes(data)
     page.set_input_files("input[type=file]", [str(folder / name) for name in files])
@@ -48,26 +48,26 @@ def ranked(page: Page, files: dict[str, bytes], query: str, folder: Path) -> lis
     page.get_by_label("想找什么样的图片？").press("Enter")
     expect(page.get_by_text(re.compile(f"^完成：{len(files)} 张"))).to_be_visible(timeout=120_000)
     page.get_by_role("tab", name="导出").click()
-    with page.expect_download() as table:
+    with page.expect_download() as download:
         page.get_by_role("button", name="下载表格").click()
-    return list(csv.DictReader(io.StringIO(table.value.path().read_text(encoding="utf-8-sig"))))
+    return list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8-sig"))))
 
 
-def in_order(rows: list[dict[str, str]]) -> bool:
+def is_sorted(rows: list[dict[str, str]]) -> bool:
     scores = [float(row["score"]) for row in rows if row["score"]]
     return scores == sorted(scores, reverse=True) and [row["rank"] for row in rows] == [
-        str(place + 1) for place in range(len(rows))
+        str(rank) for rank in range(1, len(rows) + 1)
     ]
 
 
-def test_a_shop_takes_the_ten_best_of_42_product_pictures_away(page: Page, tmp_path: Path) -> None:
-    files = {f"商品-{place}.jpg": encoded(patchwork(place, 1200, 1200), "JPEG") for place in range(42)}
-    rows = ranked(page, files, "蓝色背景上的杯子", tmp_path)
+def test_a_shop_downloads_the_ten_best_of_42_product_images(page: Page, tmp_path: Path) -> None:
+    files = {f"商品-{number}.jpg": encode(patchwork(number, 1200, 1200), "JPEG") for number in range(42)}
+    rows = upload_and_rank(page, files, "蓝色背景上的杯子", tmp_path)
     assert {row["name"] for row in rows} == set(files)
-    assert in_order(rows)
-    with page.expect_download() as packed:
+    assert is_sorted(rows)
+    with page.expect_download() as download:
         page.get_by_role("button", name="下载前 10 名的图片").click()
-    with zipfile.ZipFile(packed.value.path()) as archive:
+    with zipfile.ZipFile(download.value.path()) as archive:
         assert len(archive.namelist()) == 10
         for entry, row in zip(archive.namelist(), rows, strict=False):
             assert entry == f"{int(row['rank']):03}_{float(row['score']):.1f}_{row['name']}"
@@ -75,23 +75,23 @@ def test_a_shop_takes_the_ten_best_of_42_product_pictures_away(page: Page, tmp_p
 
 
 def test_a_designer_ranks_68_files_with_psd_and_transparent_png(page: Page, tmp_path: Path) -> None:
-    files = {f"画板 {place}.psd": psd(patchwork(place, 640, 400)) for place in range(8)}
-    files |= {f"logo_{place}.png": transparent(place) for place in range(30)}
-    files |= {f"bg-{place}.webp": encoded(patchwork(100 + place), "WEBP") for place in range(29)}
+    files = {f"画板 {number}.psd": psd(patchwork(number, 640, 400)) for number in range(8)}
+    files |= {f"logo_{number}.png": transparent(number) for number in range(30)}
+    files |= {f"bg-{number}.webp": encode(patchwork(100 + number), "WEBP") for number in range(29)}
     files["半张.psd"] = files["画板 0.psd"][:900]
-    rows = ranked(page, files, "a red circle on white", tmp_path)
-    assert in_order(rows)
+    rows = upload_and_rank(page, files, "a red circle on white", tmp_path)
+    assert is_sorted(rows)
     assert [row["name"] for row in rows if row["error"]] == ["半张.psd"] == [rows[-1]["name"]]
     assert all("alpha_flattened" in row["notes"] for row in rows if row["name"].startswith("logo_"))
 
 
 def test_a_reviewer_orders_35_phone_photos_and_screenshots(page: Page, tmp_path: Path) -> None:
     register_heif_opener()
-    files = {f"IMG_{place}.HEIC": encoded(patchwork(place, 1600, 1200), "HEIF") for place in range(10)}
-    files |= {f"IMG_{place}.JPG": sideways(place) for place in range(10, 22)}
-    files |= {f"Screenshot ({place}).png": encoded(patchwork(place, 540, 1170)) for place in range(22, 35)}
-    rows = ranked(page, files, "猫", tmp_path)
-    assert in_order(rows)
+    files = {f"IMG_{number}.HEIC": encode(patchwork(number, 1600, 1200), "HEIF") for number in range(10)}
+    files |= {f"IMG_{number}.JPG": sideways(number) for number in range(10, 22)}
+    files |= {f"Screenshot ({number}).png": encode(patchwork(number, 540, 1170)) for number in range(22, 35)}
+    rows = upload_and_rank(page, files, "猫", tmp_path)
+    assert is_sorted(rows)
     assert not [row for row in rows if row["error"]]
     assert all("exif_rotated" in row["notes"] for row in rows if row["name"].endswith(".JPG"))
 
@@ -103,13 +103,13 @@ def psd(image: Image.Image) -> bytes:
 
 
 def transparent(seed: int) -> bytes:
-    image, random_place = Image.new("RGBA", (500, 500)), random.Random(seed)
-    x, y = random_place.randrange(200), random_place.randrange(200)
-    ImageDraw.Draw(image).ellipse((x, y, x + 200, y + 200), fill=(random_place.randrange(256), 40, 60, 200))
-    return encoded(image)
+    image, generator = Image.new("RGBA", (500, 500)), random.Random(seed)
+    x, y = generator.randrange(200), generator.randrange(200)
+    ImageDraw.Draw(image).ellipse((x, y, x + 200, y + 200), fill=(generator.randrange(256), 40, 60, 200))
+    return encode(image)
 
 
 def sideways(seed: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = 6
-    return encoded(patchwork(seed, 1600, 1200), "JPEG", exif=exif.tobytes())
+    return encode(patchwork(seed, 1600, 1200), "JPEG", exif=exif.tobytes())

@@ -1,7 +1,8 @@
-"""A reranker for tests of jobs and the page: scores how red a picture is, in `delay` seconds each."""
+"""A reranker for tests of jobs and of the page: an image scores higher the redder it is."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Iterable
 from dataclasses import replace
@@ -10,57 +11,71 @@ from pathlib import Path
 from PIL import ImageStat
 
 from lychee_rerank.devices.device_map import DeviceMapPlan
-from lychee_rerank.images.load import load_image
+from lychee_rerank.images.load import LoadedImage, load_image
+from lychee_rerank.reranker import ScoringOptions
 from lychee_rerank.results import ImageScore
 from lychee_rerank.text.query import Query
 from lychee_rerank.text.score_parser import parse_score
 from lychee_rerank.weights.locate import Checkpoint
 
 
-class StandIn:
-    """Answers like a model that writes scores; an answer begins with the score and is carried on by `explain`."""
+class FakeReranker:
+    """Answers like a model that writes scores, after `delay` seconds for each image: the score first, the reason by
+    `explain`. For the query 无分 it writes no score.
+    """
 
     method = "generate"
-    checkpoint = Checkpoint(Path("stand-in"), "stand-in", "argument")
+    checkpoint = Checkpoint(Path("fake"), "fake", "argument")
     device_map_plan = DeviceMapPlan({"": "cpu"}, "everything on CPU, 0.0 GB")
 
     def __init__(self, delay: float = 0.0) -> None:
         self.delay = delay
-        self.scored = self.looked = 0
+        self.options_of_rankings: list[ScoringOptions] = []
+        self.scored = self.encoded = self.cleared = 0
 
-    def stream(self, query: Query, images: Iterable[bytes | Path], *, options: object = None) -> Generator[ImageScore]:
+    def stream(
+        self, query: Query, images: Iterable[bytes | Path], *, options: ScoringOptions
+    ) -> Generator[ImageScore, None, None]:
+        self.options_of_rankings.append(options)
         for index, source in enumerate(images):
             time.sleep(self.delay)
             self.scored += 1
-            yield self._score(query, index, load_image(source))
+            yield _score(query, index, load_image(source), options)
 
-    def explain(self, query: Query, result: ImageScore, image: bytes | Path, *, options: object = None) -> ImageScore:
+    def explain(self, query: Query, result: ImageScore, image: bytes | Path, *, options: ScoringOptions) -> ImageScore:
         time.sleep(self.delay)
-        told = replace(result, answer=f"{result.answer} 理由：<b>红</b>\n第二行", finished=True)
-        return result if result.problem else told
+        if result.problem or result.finished:
+            return result
+        return replace(result, answer=f"{result.answer} 理由：<b>红</b>\n第二行", finished=True)
 
-    def prompt_text(self, query: Query, *, options: object = None) -> str:
+    def prompt_text(self, query: Query, *, options: ScoringOptions) -> str:
         return f"PROMPT {query.normalized}"
 
-    def encode_image(self, image: bytes | Path, *, options: object = None) -> None:
-        self.looked += 1
+    def encode_image(self, image: bytes | Path, *, options: ScoringOptions) -> None:
+        self.encoded += 1
 
     def clear_cache(self) -> None:
-        return None
+        self.cleared += 1
 
-    def _score(self, query: Query, index: int, picture: object) -> ImageScore:
-        if picture.problem:  # type: ignore[attr-defined]
-            return ImageScore(index, picture.name, 0.0, "generate", problem=picture.problem)  # type: ignore[attr-defined]
-        red, green, _ = ImageStat.Stat(picture.image).mean  # type: ignore[attr-defined]
-        answer = "说不好。" if query.text == "无分" else f"得分：{max(0.0, (red - green) / 25.5):.1f}分。"
-        parsed = parse_score(answer)
-        return ImageScore(
-            index,
-            "picture",
-            parsed.value,
-            "generate",
-            answer,
-            parsed,
-            notes=picture.notes,  # type: ignore[attr-defined]
-            finished=False,
-        )
+
+def open_fake_reranker(delay: float = 0.0) -> tuple[FakeReranker, ScoringOptions]:
+    """What a `Job` opens."""
+    return FakeReranker(delay), ScoringOptions()
+
+
+def load_fake_reranker(model: str, reserve_gib: float) -> FakeReranker:
+    """What the page loads; LYCHEE_TEST_DELAY is its delay in seconds."""
+    return FakeReranker(float(os.environ.get("LYCHEE_TEST_DELAY", "0")))
+
+
+def _score(query: Query, index: int, image: LoadedImage, options: ScoringOptions) -> ImageScore:
+    result = ImageScore(index, image.name, 0.0, options.method, notes=image.notes, problem=image.problem)
+    if image.problem:
+        return result
+    red, green, _ = ImageStat.Stat(image.image).mean
+    score = max(0.0, (red - green) / 25.5)
+    if options.method == "yes_no":
+        return replace(result, score=score, answer="yes", probability=score / 10)
+    answer = "说不好。" if query.text == "无分" else f"得分：{score:.1f}分。"
+    parsed = parse_score(answer)
+    return replace(result, score=parsed.value, answer=answer, parsed=parsed, finished=False)

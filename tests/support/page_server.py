@@ -15,33 +15,36 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+FAKE_APP = ROOT / "tests" / "support" / "fake_app.py"
 
 
 @contextmanager
-def serving(script: Path, **environment: str) -> Iterator[str]:
-    """The page that `script` draws, on a free port of this machine; yields its address."""
+def serve_page(script: Path, **environment: str) -> Iterator[str]:
+    """Serve the page that `script` draws on a free port; yields its URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", str(script), "--server.headless=true", f"--server.port={port}"],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": str(ROOT / "tests"), **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        yield _answering(f"http://127.0.0.1:{port}")
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_healthy(url)
+        yield url
     finally:
         server.terminate()
         server.wait()
 
 
-def _answering(address: str) -> str:
+def _wait_until_healthy(url: str) -> None:
     for _ in range(150):
         try:
-            with urllib.request.urlopen(f"{address}/_stcore/health"):
-                return address
+            with urllib.request.urlopen(f"{url}/_stcore/health"):
+                return
         except OSError:
             time.sleep(0.2)
-    pytest.fail("the page never answered")
+    pytest.fail("the page's server never became healthy")

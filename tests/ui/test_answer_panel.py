@@ -1,0 +1,50 @@
+"""The model's answer under an image."""
+
+from __future__ import annotations
+
+import pytest
+
+from lychee_rerank.ui import i18n
+from support.app_test import html, open_page, rank, red, upload
+
+
+def test_the_answer_names_the_tier_and_the_rule_that_found_the_score() -> None:
+    shown = html(rank(upload(open_page(), ("a.png", red(200))), "红色"))
+    assert "得分：<mark>7.8</mark>分。" in shown
+    assert "主模式匹配成功" in shown
+    assert f"提取所用的模式：{i18n.rule_name('zh', 'score at the start')}" in shown
+
+
+def test_a_rule_without_a_chinese_name_is_shown_by_its_english_one() -> None:
+    assert i18n.rule_name("zh", "roman numerals") == "roman numerals"
+    assert i18n.rule_name("en", "total") == "total"
+
+
+def test_an_answer_without_a_score_is_red_and_unfolded() -> None:
+    app = rank(upload(open_page(), ("a.png", red(200))), "无分")
+    assert '<div class="bad"><b>模型未返回有效分数</b><br>未匹配到有效数字，返回默认值0.0</div>' in html(app)
+    assert [box.proto.expanded for box in app.expander if box.label == "模型输出"] == [True]
+
+
+def test_an_answer_with_a_score_is_folded() -> None:
+    app = rank(upload(open_page(), ("a.png", red(200))), "红色")
+    assert [box.proto.expanded for box in app.expander if box.label == "模型输出"] == [False]
+
+
+def test_an_image_without_a_score_has_a_preprocessing_warning() -> None:
+    shown = html(rank(upload(open_page(), ("a.png", b"not an image")), "红色"))
+    assert "预处理警告" in shown
+    assert "不是可识别的图片格式" in shown
+
+
+def test_a_yes_no_answer_comes_with_its_probability() -> None:
+    app = upload(open_page(), ("a.png", red(255)))
+    app.radio(key="method").set_value("yes_no")
+    assert "回答：yes　“是”的概率：100.0%" in html(rank(app, "红色"))
+
+
+@pytest.mark.parametrize("text", ["&lt;img src=x", "&lt;b&gt;红"])
+def test_file_names_and_answers_are_shown_as_text(text: str) -> None:
+    shown = html(rank(upload(open_page(), ("<img src=x onerror=alert(1)>.png", red(200))), "红色"))
+    assert "<img" not in shown
+    assert text in shown

@@ -1,0 +1,25 @@
+"""The chart of scores: one bar for each scored image, with the gap to the one before."""
+
+from __future__ import annotations
+
+from streamlit.dataframe_util import convert_arrow_bytes_to_pandas_df
+from streamlit.testing.v1 import AppTest
+
+from support.app_test import open_page, rank, red, upload
+
+
+def bars(app: AppTest) -> list[tuple[int, float, str, float]]:
+    rows = convert_arrow_bytes_to_pandas_df(app.get("vega_lite_chart")[0].proto.datasets[0].data.data)
+    return list(rows[["rank", "score", "name", "gap"]].itertuples(index=False, name=None))
+
+
+def test_each_scored_image_has_a_bar_with_the_gap_to_the_one_before() -> None:
+    files = (("a.png", red(51)), ("b.png", red(255)), ("c.png", b"not an image"))
+    app = rank(upload(open_page(tabs="分数图"), *files), "红色")
+    assert bars(app) == [(1, 10.0, "b.png", 0.0), (2, 2.0, "a.png", -8.0)]
+
+
+def test_without_scores_there_is_no_chart() -> None:
+    app = rank(upload(open_page(tabs="分数图"), ("c.png", b"not an image")), "红色")
+    assert not app.get("vega_lite_chart")
+    assert "还没有分数。" in [caption.value for caption in app.caption]

@@ -1,0 +1,55 @@
+"""The progress of a ranking in words, and its latest events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lychee_rerank.errors import PictureProblem
+from lychee_rerank.rankings.job import JobStatus
+from lychee_rerank.results import ImageScore
+from lychee_rerank.ui.progress import _event_lines, _summary
+from support.app_test import app_state, open_page, red, settle, submit, upload
+from support.fake_reranker import FakeReranker
+
+RESULT = ImageScore(6, "咖啡杯特写", 7.2, "generate")
+SCORING = JobStatus("scoring", 42, (RESULT,) * 12, (RESULT,), 0, 30.0, False, 12.0, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (SCORING, "已处理 12 / 总 42 张，约剩 30.0 秒"),
+        (replace(SCORING, seconds_left=None), "已处理 12 / 总 42 张"),
+        (replace(SCORING, stopping=True), "正在停止，等这一张打完分……"),
+        (replace(SCORING, state="loading"), "正在载入模型……第一次需要一点时间。"),
+        (replace(SCORING, state="explaining", explained=3), "排序已完成，正在补写理由：3 / 42"),
+        (replace(SCORING, state="done", seconds=126.0), "完成：42 张，用时 2 分钟。"),
+        (replace(SCORING, state="stopped", stopping=True), "已停止：12 / 42 张有结果。"),
+    ],
+)
+def test_every_state_of_a_ranking_has_its_text(status: JobStatus, text: str) -> None:
+    assert _summary(status, "zh") == text
+
+
+def test_an_event_gives_the_score_and_then_what_was_done_to_the_image() -> None:
+    turned = replace(RESULT, notes=("exif_rotated",))
+    assert _event_lines(turned, "zh") == ["第7张 咖啡杯特写 → 7.2", "第7张 咖啡杯特写：EXIF旋转已校正"]
+
+
+def test_an_event_of_an_image_without_a_score_gives_the_reason() -> None:
+    assert _event_lines(replace(RESULT, problem=PictureProblem("empty")), "en") == [
+        "#7 咖啡杯特写: the file is empty (0 bytes)"
+    ]
+
+
+def test_a_ranking_that_fails_shows_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> str:
+        raise RuntimeError("driver *lost*")
+
+    monkeypatch.setattr(FakeReranker, "prompt_text", fail)
+    app = settle(submit(upload(open_page(), ("a.png", red(200))), "红色"))
+    assert app_state().job.status().state == "failed"
+    assert app.error[0].value.startswith("排序中断：")
+    assert r"driver \*lost\*" in app.error[0].value

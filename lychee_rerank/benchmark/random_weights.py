@@ -1,12 +1,11 @@
-"""The real architecture in the real shapes with random weights, made right on the device: for measuring, not judging.
+"""A Qwen2.5-VL in the real shapes with random weights, created on the device: for speed and memory, not for scores.
 
-The vocabulary is the demo checkpoint's, so a prompt is a few tokens shorter or longer than with the real one; the
-rows of the embeddings and of lm_head are as many as in the real model.
+The tokenizer is the demo checkpoint's, so a prompt is a few tokens shorter or longer than with the real one.
+Embeddings and lm_head have as many rows as in the real model.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +16,12 @@ from transformers import AutoTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForCondition
 
 from lychee_rerank.model.vlm import VisionLanguageModel
 from lychee_rerank.weights.locate import DEMO_FOLDER
+from lychee_rerank.weights.validate import read_chat_template
 
 
 @dataclass(frozen=True)
 class ModelDims:
-    """What differs between the models of the family; head size 128, vision head size 80 but for the tiny one."""
+    """What differs between the sizes of the family. The head size is always 128, that of the vision tower 80."""
 
     title: str
     hidden: int
@@ -45,16 +45,15 @@ SIZES = {
 
 
 def build_random_model(size: str, dtype: str = "bfloat16") -> VisionLanguageModel:
-    """A model of `SIZES` on the first GPU, else on the CPU. Reads the demo checkpoint's tokenizer and template."""
+    """A model of `SIZES` on the first GPU, else on the CPU, with the demo checkpoint's tokenizer and template."""
     tokenizer = AutoTokenizer.from_pretrained(DEMO_FOLDER, local_files_only=True)
-    published = json.loads((DEMO_FOLDER / "chat_template.json").read_text(encoding="utf-8"))
     with _init_on_device("cuda" if torch.cuda.is_available() else "cpu"):
         model = Qwen2_5_VLForConditionalGeneration._from_config(
             _config(SIZES[size], tokenizer), dtype=getattr(torch, dtype), attn_implementation="sdpa"
         )
-    # The pixel budget that the published preprocessor_config.json carries.
+    # The limits in the published preprocessor_config.json.
     processor = Qwen2VLImageProcessor(min_pixels=3136, max_pixels=12_845_056)
-    return VisionLanguageModel(model, tokenizer, processor, published["chat_template"])
+    return VisionLanguageModel(model, tokenizer, processor, read_chat_template(DEMO_FOLDER))
 
 
 @contextmanager
@@ -64,33 +63,33 @@ def _init_on_device(device: str) -> Iterator[None]:
         yield
 
 
-def _config(shapes: ModelDims, tokenizer: Any) -> Qwen2_5_VLConfig:
+def _config(dims: ModelDims, tokenizer: Any) -> Qwen2_5_VLConfig:
     ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("image_pad", "video_pad", "im_end")}
     return Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": shapes.vocabulary,
-            "hidden_size": shapes.hidden,
-            "intermediate_size": shapes.intermediate,
-            "num_hidden_layers": shapes.layers,
-            "num_attention_heads": shapes.heads,
-            "num_key_value_heads": shapes.key_value_heads,
+            "vocab_size": dims.vocabulary,
+            "hidden_size": dims.hidden,
+            "intermediate_size": dims.intermediate,
+            "num_hidden_layers": dims.layers,
+            "num_attention_heads": dims.heads,
+            "num_key_value_heads": dims.key_value_heads,
             "max_position_embeddings": 128_000,
             "rms_norm_eps": 1e-6,
             "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [16, 24, 24]},
-            "tie_word_embeddings": shapes.tied,
+            "tie_word_embeddings": dims.tied,
             "bos_token_id": None,
             "eos_token_id": ids["im_end"],
         },
         vision_config={
-            "depth": shapes.vision_depth,
-            "hidden_size": shapes.vision_hidden,
-            "intermediate_size": shapes.vision_intermediate,
-            "num_heads": shapes.vision_hidden // 80,
-            "out_hidden_size": shapes.hidden,
-            "fullatt_block_indexes": list(shapes.full_blocks),
+            "depth": dims.vision_depth,
+            "hidden_size": dims.vision_hidden,
+            "intermediate_size": dims.vision_intermediate,
+            "num_heads": dims.vision_hidden // 80,
+            "out_hidden_size": dims.hidden,
+            "fullatt_block_indexes": list(dims.full_blocks),
             "window_size": 112,
         },
         image_token_id=ids["image_pad"],
         video_token_id=ids["video_pad"],
-        tie_word_embeddings=shapes.tied,
+        tie_word_embeddings=dims.tied,
     )

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from lychee_rerank.cli import options as opt
-from lychee_rerank.cli.errors import handle_errors
 
 if TYPE_CHECKING:
     from lychee_rerank.benchmark.bench import BenchmarkResult
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 Size = Literal["7b", "3b", "tiny"]
 
 
-@handle_errors
 def bench(
     model: opt.Model = "demo",
     size: Annotated[Size | None, typer.Option(help="Random weights in these shapes instead of a checkpoint.")] = None,

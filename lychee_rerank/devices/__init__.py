@@ -1,1 +1,1 @@
-"""Memory, GPUs and the device map."""
+"""The machine: its memory, its GPUs, and which part of a model goes where."""

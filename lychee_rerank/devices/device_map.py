@@ -1,4 +1,7 @@
-"""Which part of a model goes to which device, planned from free memory before anything is loaded. Pure arithmetic."""
+"""Which part of a model goes to which device, planned from free memory before anything is loaded. Pure arithmetic.
+
+A part is a module that stays on one device: a block (decoder layer), the vision tower, the embeddings, lm_head.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from lychee_rerank.devices.memory import GIB, device_name, format_bytes
 
 DeviceId = int | str  # a GPU's number, "mps", "cpu" or "disk"
 
-# What scoring one image takes beside the weights: activations, KV cache, the libraries' work space.
+# What scoring one image takes beside the weights: activations, KV cache, the libraries' workspaces.
 WORKSPACE_BYTES = GIB // 2
 _OFFLOAD_DEVICES = frozenset({"cpu", "disk"})
 
 
 @dataclass(frozen=True)
 class DeviceMapPlan:
-    """Where the parts of a model are or will be: `device_map` as transformers takes it, and a `summary` for people."""
+    """Where the parts of a model are or will be: a `device_map` for transformers, and its `summary` for people."""
 
     device_map: Mapping[str, DeviceId]
     summary: str
@@ -42,14 +45,13 @@ def plan_device_map(
 ) -> DeviceMapPlan:
     """Assign the parts of a model to devices.
 
-    `part_sizes` gives the bytes of each part in the model's order; those with ".layers." in their name are the
-    decoder's blocks. `free_bytes` is for each GPU (by number), for "mps" if there is one, and for "cpu"; `reserve_gib`
-    stays free on every GPU. `offloaded_sizes` gives the bytes of each part where it is not on a GPU, if they differ:
-    only blocks on a GPU can be in 8 or 4 bits.
+    part_sizes: bytes of each part, in the model's order; blocks have ".layers." in their name.
+    free_bytes: of each GPU (by number), of "mps" if there is one, and of "cpu"; `reserve_gib` stays free on every GPU.
+    offloaded_sizes: bytes of each part that is not on a GPU, if they differ: only on a GPU are blocks in 8 or 4 bits.
 
-    The first GPU that can hold the whole model takes it. Else everything but the blocks (vision tower, embeddings,
-    lm_head) goes to the first GPU that can hold it, the blocks fill the GPUs in order, then CPU memory, then the disk.
-    Where no GPU can hold what is not a block, nothing goes to a GPU.
+    The first GPU with room for the whole model takes it. Otherwise all parts but the blocks go to the first GPU that
+    can hold them together (the primary GPU), and the blocks fill it, the other GPUs in order, CPU memory, the disk.
+    Without a primary GPU nothing goes to a GPU.
     """
     offloaded_sizes = offloaded_sizes or part_sizes
     if "mps" in free_bytes:
@@ -72,14 +74,12 @@ def summarize(
     reserve_gib: float,
     free_bytes: Mapping[DeviceId, int] | None = None,
 ) -> str:
-    """Where the parts of a model are, for a person; `sizes` gives the bytes of each, and `free_bytes` what was free
-    before it was loaded.
-    """
+    """For people: where a model's parts are. `sizes` in bytes; `free_bytes` as they were before it was loaded."""
     free = {device_name(device): size for device, size in (free_bytes or {}).items()}
     size_on, blocks_on = Counter[str](), Counter[str]()
     for part, device in device_map.items():
         size_on[device_name(device)] += sizes.get(part, 0)
-        blocks_on[device_name(device)] += ".layers." in part
+        blocks_on[device_name(device)] += _is_block(part)
     blocks = sum(blocks_on.values())
     phrases = [
         (f"{blocks_on[device]} of {blocks} blocks" if blocks else "everything")
@@ -94,66 +94,63 @@ def summarize(
     return ", ".join(phrases)
 
 
-def is_block(part: str) -> bool:
-    """Whether a part is one of the decoder's blocks."""
+def _is_block(part: str) -> bool:
     return ".layers." in part
 
 
 def _gpu_budgets(free_bytes: Mapping[DeviceId, int], reserve_gib: float) -> dict[DeviceId, int]:
-    """Bytes of weights that each GPU may take; a GPU without room for any is left out."""
-    kept = int(reserve_gib * GIB) + WORKSPACE_BYTES
-    return {device: free - kept for device, free in free_bytes.items() if device != "cpu" and free > kept}
+    """Bytes of weights that each GPU may take; a GPU that may take none is left out."""
+    reserved = int(reserve_gib * GIB) + WORKSPACE_BYTES
+    return {device: free - reserved for device, free in free_bytes.items() if device != "cpu" and free > reserved}
 
 
 def _assign_to_gpus(
     part_sizes: Mapping[str, int], offloaded_sizes: Mapping[str, int], budgets: Mapping[DeviceId, int]
 ) -> dict[str, DeviceId]:
-    """As much as fits on the GPUs; blocks that do not fit are on "cpu", and so is everything where no GPU can be the
-    primary one, which holds all that is not a block.
-    """
+    """As much as fits on GPUs, the rest on "cpu"."""
     total = sum(part_sizes.values())
     for gpu, budget in budgets.items():
         if budget >= total:
             return dict.fromkeys(part_sizes, gpu)
     device_map = _split_over_gpus(part_sizes, budgets, streamed_bytes=0)
     if "cpu" in device_map.values():
-        # Blocks in CPU memory are copied to the primary GPU one at a time to be computed, so it needs room for one.
-        streamed = max((offloaded_sizes[part] for part in part_sizes if is_block(part)), default=0)
-        device_map = _split_over_gpus(part_sizes, budgets, streamed_bytes=streamed)
+        # A block in CPU memory is copied to the primary GPU to be computed, so it must keep space for one.
+        largest_block = max((offloaded_sizes[part] for part in part_sizes if _is_block(part)), default=0)
+        device_map = _split_over_gpus(part_sizes, budgets, streamed_bytes=largest_block)
     return device_map
 
 
 def _split_over_gpus(
     part_sizes: Mapping[str, int], budgets: Mapping[DeviceId, int], *, streamed_bytes: int
 ) -> dict[str, DeviceId]:
-    """Everything but the blocks on the primary GPU, beside `streamed_bytes`, and the blocks in order from there on."""
-    blocks = {part: size for part, size in part_sizes.items() if is_block(part)}
-    primary_bytes = sum(part_sizes.values()) - sum(blocks.values()) + streamed_bytes
-    primary = next((gpu for gpu, budget in budgets.items() if budget >= primary_bytes), None)
-    if primary is None:
+    """All parts but the blocks on the primary GPU, which keeps `streamed_bytes` free, and the blocks in order."""
+    block_sizes = {part: size for part, size in part_sizes.items() if _is_block(part)}
+    primary_bytes = sum(part_sizes.values()) - sum(block_sizes.values()) + streamed_bytes
+    primary_gpu = next((gpu for gpu, budget in budgets.items() if budget >= primary_bytes), None)
+    if primary_gpu is None:
         return dict.fromkeys(part_sizes, "cpu")
-    room = {primary: budgets[primary] - primary_bytes, **{gpu: room for gpu, room in budgets.items() if gpu != primary}}
-    block_devices = _fill_in_order(blocks, room)
-    return {part: block_devices.get(part, primary) for part in part_sizes}
+    block_budgets = {primary_gpu: budgets[primary_gpu] - primary_bytes}
+    block_budgets |= {gpu: budget for gpu, budget in budgets.items() if gpu != primary_gpu}
+    block_devices = _fill_in_order(block_sizes, block_budgets)
+    return {part: block_devices.get(part, primary_gpu) for part in part_sizes}
 
 
-def _fill_in_order(block_sizes: Mapping[str, int], room: Mapping[DeviceId, int]) -> dict[str, DeviceId]:
-    """Blocks in order onto GPUs in order, never back to an earlier one, so that activations cross each border once;
-    the rest on "cpu".
+def _fill_in_order(block_sizes: Mapping[str, int], budgets: Mapping[DeviceId, int]) -> dict[str, DeviceId]:
+    """Blocks in order onto GPUs in order, then "cpu"; never back to an earlier one, so that activations move between
+    two devices only once.
     """
-    device_map: dict[str, DeviceId] = {}
-    gpus = list(room.items())
+    devices, free = [*budgets, "cpu"], [*budgets.values(), sum(block_sizes.values())]
+    device_map, current = {}, 0
     for block, size in block_sizes.items():
-        while gpus and gpus[0][1] < size:
-            gpus.pop(0)
-        device_map[block] = gpus[0][0] if gpus else "cpu"
-        if gpus:
-            gpus[0] = (gpus[0][0], gpus[0][1] - size)
+        while free[current] < size:
+            current += 1
+        free[current] -= size
+        device_map[block] = devices[current]
     return device_map
 
 
 def _spill_to_disk(device_map: Mapping[str, DeviceId], sizes: Mapping[str, int], free: int) -> dict[str, DeviceId]:
-    """Parts meant for CPU memory that do not fit into its `free` bytes go to the disk."""
+    """Parts on "cpu" that do not fit into its `free` bytes go to "disk"."""
     spilled = dict(device_map)
     for part, device in device_map.items():
         if device == "cpu":

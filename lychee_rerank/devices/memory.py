@@ -1,22 +1,23 @@
-"""How much memory may be used, what is in use now, and when to give some back.
+"""Device memory: what is free, what is in use, and releasing what is cached.
 
-People read memory in GiB (1024**3 bytes) everywhere, below one in MiB: the unit of `reserve_gib`, of the drivers' own
-tools and of the number on a card's box. Hubs count files in GB (10**9 bytes), so 16.6 GB there are 15.4 GiB here.
+People read GiB (1024**3 bytes) everywhere, MiB or KiB below: the units of `reserve_gib`, of the drivers' own tools and
+of the number on a card's box. Hubs count files in GB (10**9 bytes), so 16.6 GB there are 15.4 GiB here.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 GIB, MIB = 1024**3, 1024**2
-_SECONDS_BETWEEN_RELEASES = 0.8
+_RELEASE_INTERVAL_S = 0.8
 
 
 @dataclass(frozen=True)
 class DeviceMemory:
-    """One device's memory in bytes. `peak` is the most this process has used; `total` what the device has."""
+    """Bytes of one device: `used` and `reserved` by this process now, `peak` its highest use, `total` of the device."""
 
     device: str
     used: int
@@ -27,60 +28,58 @@ class DeviceMemory:
 
 
 def format_bytes(size: int) -> str:
-    """Bytes as people read them, for example "15.4 GiB" or "17 MiB"."""
-    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / MIB:.0f} MiB"
+    """Bytes as people read them, for example "15.4 GiB", "17 MiB" or "812 KiB"."""
+    if round(size / MIB) >= 1024:
+        return f"{size / GIB:.1f} GiB"
+    return f"{size / MIB:.0f} MiB" if round(size / 1024) >= 1024 else f"{size / 1024:.0f} KiB"
 
 
 def device_name(device: object) -> str:
-    """What people call a device that torch or accelerate names: "GPU 0", "Apple GPU", "CPU" or "disk"."""
+    """For people: "GPU 0", "Apple GPU", "CPU" or "disk", from a torch device or a name in a device map."""
     text = str(device).removeprefix("cuda:")
     if text.isdigit():
         return f"GPU {text}"
-    known = {"cpu": "CPU", "disk": "disk", "cuda": "GPU 0", "mps": "Apple GPU"}
-    return known.get(text.removesuffix(":0"), text.upper())
+    names = {"cpu": "CPU", "disk": "disk", "cuda": "GPU 0", "mps": "Apple GPU"}
+    return names.get(text.removesuffix(":0"), text.upper())
 
 
 def free_memory() -> dict[int | str, int]:
-    """Free bytes now of every GPU (by number) or of Apple's ("mps"), and of "cpu"."""
+    """Free bytes of every GPU (by number) or of Apple's ("mps"), and of "cpu"."""
     import psutil
     import torch
 
     available = psutil.virtual_memory().available
     free: dict[int | str, int] = {number: torch.cuda.mem_get_info(number)[0] for number in range(_cuda_devices())}
-    if torch.backends.mps.is_available():  # shares the machine's memory
+    if torch.backends.mps.is_available():  # which shares the machine's memory
         free["mps"] = min(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory(), available)
     return {**free, "cpu": available}
 
 
 def memory_usage() -> list[DeviceMemory]:
-    """What is in use now, GPUs first; of the CPU, this process's resident memory. Imports torch only if it is loaded
-    already.
-    """
+    """What is in use now, GPUs first; of the CPU it is this process's resident memory. Never imports torch itself."""
     import psutil
 
     process, machine = psutil.Process().memory_info(), psutil.virtual_memory()
-    peak = getattr(process, "peak_wset", 0) or _resident_peak()
-    resident = process.rss
-    cpu = DeviceMemory("CPU", resident, resident, max(peak, resident), machine.available, machine.total)
+    peak = max(process.rss, getattr(process, "peak_wset", 0) or _peak_resident())
+    cpu = DeviceMemory("CPU", process.rss, process.rss, peak, machine.available, machine.total)
     return [*(_gpu_usage() if "torch" in sys.modules else []), cpu]
 
 
 @dataclass
 class CacheReleaser:
-    """Gives cached GPU memory back, between pictures and at most once per 800 ms: each time costs 1 to 5 ms."""
+    """Returns torch's cached GPU memory to the driver."""
 
-    _last: float = field(default=0.0)
+    _last_release: float = 0.0
 
     def release_throttled(self) -> None:
+        """Between images: at most once per 800 ms, since each release takes 1 to 5 ms."""
         now = time.monotonic()
-        if now - self._last >= _SECONDS_BETWEEN_RELEASES:
+        if now - self._last_release >= _RELEASE_INTERVAL_S:
             _empty_caches()
-            self._last = now
+            self._last_release = now
 
     def release(self) -> None:
-        """Whatever can be given back, at once: after running out of memory."""
-        import gc
-
+        """At once, after collecting garbage: before a model is loaded, or after running out of memory."""
         gc.collect()
         _empty_caches()
 
@@ -102,22 +101,21 @@ def _cuda_devices() -> int:
 def _gpu_usage() -> list[DeviceMemory]:
     import torch
 
-    found = []
-    if torch.backends.mps.is_available():
-        used, held = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
+    gpus = []
+    if torch.backends.mps.is_available():  # which keeps no peak
+        used, reserved = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
         total = torch.mps.recommended_max_memory()
-        found.append(DeviceMemory("Apple GPU", used, held, held, max(0, total - held), total))  # no peak is kept there
+        gpus.append(DeviceMemory("Apple GPU", used, reserved, reserved, max(0, total - reserved), total))
     for number in range(_cuda_devices()):
         free, total = torch.cuda.mem_get_info(number)
         used, reserved = torch.cuda.memory_allocated(number), torch.cuda.memory_reserved(number)
-        found.append(
-            DeviceMemory(f"GPU {number}", used, reserved, torch.cuda.max_memory_allocated(number), free, total)
-        )
-    return found
+        peak = torch.cuda.max_memory_allocated(number)
+        gpus.append(DeviceMemory(f"GPU {number}", used, reserved, peak, free, total))
+    return gpus
 
 
-def _resident_peak() -> int:
-    """The process's highest resident memory where the system keeps it (Linux and macOS), else 0."""
+def _peak_resident() -> int:
+    """This process's highest resident memory in bytes, where the system records it (Linux and macOS), else 0."""
     try:
         import resource
     except ImportError:  # Windows: psutil gives it as peak_wset

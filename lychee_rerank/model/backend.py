@@ -56,4 +56,4 @@ class ScoringBackend(Protocol):
         """Drop cached prompts and image features."""
 
     def prompt_text(self, messages: Messages) -> str:
-        """The whole prompt as the model reads it, the image's place as one `<|image_pad|>`."""
+        """The whole prompt as the model reads it, with `<|image_pad|>` for the image."""

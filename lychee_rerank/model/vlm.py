@@ -1,92 +1,89 @@
-"""One loaded vision-language model: reading a prompt once, seeing a image, answering. The only room that knows
-torch tensors.
+"""One loaded vision-language model: answers about one image at a time, and computes nothing twice.
 
-Nothing is computed twice. A prompt is the same for all pictures of a ranking up to the picture's place, so its prefix
-is prefilled once into a KV cache; per picture the model computes the vision tower, the image tokens and the few tokens
-behind them, and the cache is cropped back to the prefix. For yes/no only two rows of lm_head are used. Image tokens
-are kept by the picture's content, so that a second query over the same pictures runs no vision tower. Every shortcut
-gives the scores of the plain way, for every family (tests/test_model.py, tests/test_families.py).
+- All prompts of a ranking are the same up to the image, so that part is prefilled once into a KV cache. For each image
+  only its tokens and the few tokens after it are computed, and the cache is cropped back.
+- Image features are cached by the image's content, so a second query over the same images runs no vision tower.
+- yes/no needs two rows of lm_head, not the whole vocabulary.
+- Generated answers resemble each other, so the last one is the draft of the next (speculative decoding).
+
+Scores and answers equal those of plain transformers: tests/model/test_vlm.py, tests/weights/test_families.py.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-import re
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from lychee_rerank.errors import ModelError, OutOfMemoryError
 from lychee_rerank.images.prefetch import PreparedImage
 from lychee_rerank.model.backend import GenerationOutput, YesNoOutput
+from lychee_rerank.model.image_cache import ImageFeatureCache
+from lychee_rerank.model.prompt_encoding import IMAGE_PAD, PromptEncoder
 from lychee_rerank.model.rms_norm import fuse_norms
-from lychee_rerank.model.vision_tower import VisionTower
-from lychee_rerank.text.prompts import Messages, insert_image
+from lychee_rerank.model.vision_tower import ImageFeatures, VisionTower
+from lychee_rerank.text.prompts import Messages
 
-logger = logging.getLogger(__name__)
-
-_PREFIXES_KEPT = 4
-_IMAGE_BUDGET = 1024**3
-_TYPED_CONTROL = "\ue000"  # marks a control token typed by a person while the prompt is put together
+_CACHED_PREFIXES = 4
 
 
 @dataclass
 class PromptPrefix:
-    """A prompt read up to the picture's place. `cache` holds exactly its `length` tokens between pictures."""
+    """A prompt, prefilled up to its image. Invariant: between images `cache` holds exactly its `length` tokens.
+
+    token_ids: the tokens before the image. suffix_ids: those after it.
+    positions: what `_mrope_positions` returns, by grid.
+    last_answer: token ids of the last answer to this prompt, the draft of the next one.
+    """
 
     cache: DynamicCache
-    before: list[int]
-    after: Tensor  # (1, n) ids behind the picture
+    token_ids: list[int]
+    suffix_ids: list[int]
     positions: dict[tuple[int, ...], tuple[Tensor, int]] = field(default_factory=dict)
-    draft: list[int] = field(default_factory=list)
+    last_answer: list[int] = field(default_factory=list)
 
     @property
     def length(self) -> int:
-        return len(self.before)
+        return len(self.token_ids)
 
 
 class VisionLanguageModel:
-    """A loaded checkpoint that answers about one picture at a time. Not for several threads at once: the engine sees
-    to that.
-    """
+    """The ScoringBackend of a checkpoint loaded on this machine. Not thread-safe: `Reranker` calls it under a lock."""
 
     def __init__(self, model: PreTrainedModel, tokenizer: Any, image_processor: Any, chat_template: str | None) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.image_processor = image_processor
         self.chat_template = chat_template
-        self._language = model.model.language_model
+        self._decoder = model.model.language_model
         self._embed = model.get_input_embeddings()
-        self._head = model.get_output_embeddings()
+        self._device = self._embed.weight.device
+        self._lm_head = model.get_output_embeddings()
         self._vision = VisionTower(model, image_processor)
         fuse_norms(model)
-        self._prefixes: OrderedDict[tuple[str, str], PromptPrefix] = OrderedDict()
-        self._images = ImageFeatureCache(_IMAGE_BUDGET)
-        self._special_token_ids = {
-            token.content: number for number, token in tokenizer.added_tokens_decoder.items() if token.special
-        }
-        self._split = re.compile(
-            "(" + "|".join(map(re.escape, sorted(self._special_token_ids, key=len, reverse=True))) + ")"
-        )
-        self._yes, self._no = self._single_token("yes"), self._single_token("no")
-        self._stop_ids = _eos_token_ids(model, tokenizer)
+        self._prompts = PromptEncoder(tokenizer, chat_template)
+        self._prefixes: LRUCache[str, PromptPrefix] = LRUCache(_CACHED_PREFIXES)
+        self._image_features = ImageFeatureCache()
+        # Not in a comprehension: in Python 3.11 its frame would keep `self` alive in the traceback of an error.
+        self._yes_no_ids = [self._single_token_id("yes"), self._single_token_id("no")]
+        self._eos_token_ids = _eos_token_ids(model, tokenizer)
 
     def score_yes_no(self, messages: Messages, image: PreparedImage) -> YesNoOutput:
-        """Judge one picture with the yes/no protocol, in one forward pass. Raises OutOfMemoryError or ModelError."""
+        """Softmax over the logits of yes and no as the next token. Raises OutOfMemoryError or ModelError."""
         with self._translated_errors(), torch.inference_mode():
-            prefix = self._prefix(messages)
-            hidden = self._prefill(prefix, image, [])[:, -1]
+            prefix = self._get_prefix(messages)
+            last_hidden = self._prefill(prefix, self._get_image_features(image), [])[:, -1]  # (1, hidden)
             self._reset_to_prefix(prefix)
-            rows = self._head_rows
-            pair = torch.nn.functional.linear(hidden.to(rows.device), rows).float()[0]
-            probability = torch.softmax(pair, 0)[0].item()
+            rows = self._lm_head.weight[self._yes_no_ids]  # (2, hidden)
+            logits = torch.nn.functional.linear(last_hidden.to(rows.device), rows).float()[0]
+            probability = torch.softmax(logits, 0)[0].item()
             if math.isnan(probability):
                 raise ValueError("its answer is not a number")
             return YesNoOutput(probability, "yes" if probability >= 0.5 else "no")
@@ -100,201 +97,163 @@ class VisionLanguageModel:
         token_ids: tuple[int, ...] = (),
         max_new_tokens: int = 160,
     ) -> GenerationOutput:
-        """Write an answer greedily, until `stop(text so far)`, the model's own end, or the limit on its length.
-
-        `written` are token ids of an answer begun earlier; it is carried on exactly as if it had been written in one
-        go. The answer before serves as a draft: as far as it agrees with what the model would write, one forward pass
-        checks it whole; the text is the same as without. Raises OutOfMemoryError or ModelError.
-        """
+        """A greedy answer, or the rest of one; see `ScoringBackend`. Raises OutOfMemoryError or ModelError."""
         with self._translated_errors(), torch.inference_mode():
-            prefix = self._prefix(messages)
-            ids = self._speculative_greedy_decode(prefix, image, list(token_ids), stop, max_new_tokens)
+            prefix = self._get_prefix(messages)
+            features = self._get_image_features(image)
+            answer = self._speculative_greedy_decode(prefix, features, list(token_ids), stop, max_new_tokens)
             self._reset_to_prefix(prefix)
-            prefix.draft = ids
-            finished = ids[-1] in self._stop_ids or len(ids) >= max_new_tokens
-            return GenerationOutput(self._text(ids), tuple(ids), finished)
+            prefix.last_answer = answer
+            finished = answer[-1] in self._eos_token_ids or len(answer) >= max_new_tokens
+            return GenerationOutput(self._to_text(answer), tuple(answer), finished)
 
     def has_image_features(self, key: str) -> bool:
-        """Whether the image tokens of this picture (its `key`) are kept."""
-        return key in self._images
+        """Whether the features of the image with this `LoadedImage.key` are cached."""
+        return key in self._image_features
 
     def encode_image(self, image: PreparedImage) -> None:
-        """Compute and keep a picture's image tokens ahead of any query."""
+        """Compute and cache an image's features ahead of any query. Raises OutOfMemoryError or ModelError."""
         with self._translated_errors(), torch.inference_mode():
             self._get_image_features(image)
 
     def clear_cache(self) -> None:
-        """Drop kept prompts and image tokens."""
+        """Drop cached prompts and image features."""
         self._prefixes.clear()
-        self._images.clear()
+        self._image_features.clear()
 
     def prompt_text(self, messages: Messages) -> str:
-        """The whole prompt as the model reads it, the picture's place as one `<|image_pad|>`."""
-        return self.render_chat(messages).replace(_TYPED_CONTROL, "")
-
-    @property
-    def device_map(self) -> dict[str, Any]:
-        return getattr(self.model, "hf_device_map", None) or {"": str(self.model.device)}
+        """The whole prompt as the model reads it, with `<|image_pad|>` for the image."""
+        return self._prompts.prompt_text(messages)
 
     def _speculative_greedy_decode(
-        self, prefix: PromptPrefix, image: PreparedImage, ids: list[int], stop: Callable[[str], bool], limit: int
+        self,
+        prefix: PromptPrefix,
+        features: ImageFeatures,
+        answer: list[int],
+        stop: Callable[[str], bool],
+        max_new_tokens: int,
     ) -> list[int]:
-        """Greedy decoding with drafting: every pass feeds the last known token and a guess, and keeps what the model
-        agrees with.
+        """Extend `answer` token by token; one forward pass may yield several tokens.
+
+        Every pass feeds a draft and accepts it up to the first token that greedy decoding would not have chosen; there
+        the model's own choice follows. So the output equals token-by-token argmax (arXiv 2211.17192 at temperature 0;
+        assisted decoding in transformers/generation/utils.py).
+        Invariant: before each draft the cache holds prompt and answer, except for the answer's last token.
         """
-        guess = self._draft_tokens(prefix, ids)
-        hidden = self._prefill(prefix, image, ids + guess)
-        following = hidden[:, -len(guess) - 1 :]
+        draft = self._draft_tokens(prefix, answer)
+        hidden = self._prefill(prefix, features, answer + draft)
         while True:
-            agreed = self._verify_draft(following, guess)
-            for token in agreed:
-                ids.append(token)
-                if token in self._stop_ids or len(ids) >= limit or stop(self._text(ids)):
-                    return ids
-            self._forget_tokens(prefix, len(guess) - len(agreed) + 1)
-            guess = self._draft_tokens(prefix, ids)
-            following = self._decode(prefix, image, [ids[-1], *guess], len(ids) - 1)
+            accepted = self._verify_draft(hidden[:, -len(draft) - 1 :], draft)
+            for token_id in accepted:
+                answer.append(token_id)
+                if token_id in self._eos_token_ids or len(answer) >= max_new_tokens or stop(self._to_text(answer)):
+                    return answer
+            rejected = len(draft) + 1 - len(accepted)
+            self._crop_cache(prefix, rejected)
+            draft = self._draft_tokens(prefix, answer)
+            hidden = self._decode(prefix, features, [answer[-1], *draft], start=len(answer) - 1)
 
-    def _draft_tokens(self, prefix: PromptPrefix, ids: list[int]) -> list[int]:
-        """The rest of the answer before, from the same place on, without its end."""
-        return [token for token in prefix.draft[len(ids) :] if token not in self._stop_ids]
+    def _draft_tokens(self, prefix: PromptPrefix, answer: list[int]) -> list[int]:
+        """The last answer from the same index on, without end-of-sequence tokens."""
+        return [token_id for token_id in prefix.last_answer[len(answer) :] if token_id not in self._eos_token_ids]
 
-    def _verify_draft(self, following: Tensor, guess: list[int]) -> list[int]:
-        """The guessed tokens the model would have written too, and the first one that it writes itself."""
-        wanted: list[int] = self._head(following)[0].argmax(-1).tolist()
-        same = next((place for place, token in enumerate(guess) if wanted[place] != token), len(guess))
-        return wanted[: same + 1]
+    def _verify_draft(self, hidden: Tensor, draft: list[int]) -> list[int]:
+        """The draft's tokens that greedy decoding would have chosen too, and then the model's own next token.
 
-    def _prefill(self, prefix: PromptPrefix, image: PreparedImage, ids: list[int]) -> Tensor:
-        """Hidden states (1, n, hidden) of image tokens, the prompt's rest and `ids`, behind the cached prefix."""
-        tokens, grid = self._get_image_features(image)
-        positions, following = self._mrope_positions(prefix, grid)
-        positions = torch.cat([positions, _text_positions(following, len(ids), positions)], -1)
-        rest = torch.cat([prefix.after, torch.tensor([ids], dtype=torch.long, device=prefix.after.device)], 1)
-        embedded = torch.cat([tokens[:1].to(self._embed.weight.device), self._embed(rest)], 1)
-        return self._forward(prefix, embedded, positions, _deepstack_kwargs(tokens, embedded))
+        hidden: (1, len(draft) + 1, hidden); position i predicts draft[i], the last one what follows the draft.
+        """
+        predicted: list[int] = self._lm_head(hidden)[0].argmax(-1).tolist()
+        agreed = next((i for i, token_id in enumerate(draft) if predicted[i] != token_id), len(draft))
+        return predicted[: agreed + 1]
 
-    def _decode(self, prefix: PromptPrefix, image: PreparedImage, ids: list[int], token_ids: int) -> Tensor:
-        _, following = self._mrope_positions(prefix, self._get_image_features(image)[1])
-        embedded = self._embed(torch.tensor([ids], device=prefix.after.device))
-        return self._forward(prefix, embedded, _text_positions(following + token_ids, len(ids), prefix.after))
+    def _prefill(self, prefix: PromptPrefix, features: ImageFeatures, answer: list[int]) -> Tensor:
+        """Hidden states (1, n + s + a, hidden) of n image tokens, the s suffix tokens of the prompt, and a tokens of an
+        answer. The cache must hold the prefix alone.
+        """
+        positions, answer_start = self._mrope_positions(prefix, features.grid)
+        positions = torch.cat([positions, _text_positions(answer_start, len(answer), self._device)], -1)
+        text = self._embed_tokens(prefix.suffix_ids + answer)
+        embeddings = torch.cat([features.tokens[None].to(text.device), text], 1)
+        return self._forward(prefix, embeddings, positions, **_deepstack_kwargs(features, embeddings))
 
-    def _forward(
-        self, prefix: PromptPrefix, embedded: Tensor, positions: Tensor, added: Mapping[str, Any] | None = None
-    ) -> Tensor:
-        output = self._language(
-            inputs_embeds=embedded,
-            position_ids=positions,
-            past_key_values=prefix.cache,
-            use_cache=True,
-            **(added or {}),
-        )
-        hidden: Tensor = output.last_hidden_state
+    def _decode(self, prefix: PromptPrefix, features: ImageFeatures, token_ids: list[int], *, start: int) -> Tensor:
+        """Hidden states (1, len(token_ids), hidden) of an answer's tokens from index `start` on."""
+        _, answer_start = self._mrope_positions(prefix, features.grid)
+        positions = _text_positions(answer_start + start, len(token_ids), self._device)
+        return self._forward(prefix, self._embed_tokens(token_ids), positions)
+
+    def _embed_tokens(self, token_ids: list[int]) -> Tensor:
+        embeddings: Tensor = self._embed(torch.tensor([token_ids], device=self._device))
+        return embeddings
+
+    def _forward(self, prefix: PromptPrefix, embeddings: Tensor, positions: Tensor, **deepstack: Any) -> Tensor:
+        """Hidden states (1, n, hidden) of embeddings (1, n, hidden) at positions (3, 1, n); the cache grows by n."""
+        hidden: Tensor = self._decoder(
+            inputs_embeds=embeddings, position_ids=positions, past_key_values=prefix.cache, use_cache=True, **deepstack
+        ).last_hidden_state
         return hidden
 
     def _reset_to_prefix(self, prefix: PromptPrefix) -> None:
-        self._forget_tokens(prefix, prefix.cache.get_seq_length() - prefix.length)
+        self._crop_cache(prefix, prefix.cache.get_seq_length() - prefix.length)
 
-    def _forget_tokens(self, prefix: PromptPrefix, count: int) -> None:
+    def _crop_cache(self, prefix: PromptPrefix, count: int) -> None:
+        """Remove the last `count` tokens from the cache."""
         if count > 0:
             prefix.cache.crop(-count)
 
-    def _prefix(self, messages: Messages) -> PromptPrefix:
-        """The prompt prefilled up to the image, from the last few that were used."""
-        rendered = self.render_chat(messages)
-        before, after = rendered.split("<|image_pad|>")
-        key = (before, after)
-        if key not in self._prefixes:
-            while len(self._prefixes) >= _PREFIXES_KEPT:
-                self._prefixes.popitem(last=False)
-            self._prefixes[key] = self._prefill_prefix(before, after)
-        self._prefixes.move_to_end(key)
-        return self._prefixes[key]
+    def _get_prefix(self, messages: Messages) -> PromptPrefix:
+        rendered = self._prompts.render_chat(messages)
+        if rendered not in self._prefixes:
+            self._prefixes[rendered] = self._prefill_prefix(rendered)
+        return self._prefixes[rendered]
 
-    def _prefill_prefix(self, before: str, after: str) -> PromptPrefix:
-        device = self._embed.weight.device
-        ids = self.encode_prompt(before)
-        cache = DynamicCache(config=self.model.config)
-        prefix = PromptPrefix(cache, ids, torch.tensor([self.encode_prompt(after)], device=device))
-        self._forward(
-            prefix, self._embed(torch.tensor([ids], device=device)), _text_positions(0, len(ids), prefix.after)
-        )
+    def _prefill_prefix(self, rendered: str) -> PromptPrefix:
+        """A new cache that holds the prompt up to its image."""
+        token_ids, suffix_ids = map(self._prompts.encode_prompt, rendered.split(IMAGE_PAD))
+        prefix = PromptPrefix(DynamicCache(config=self.model.config), token_ids, suffix_ids)
+        self._forward(prefix, self._embed_tokens(token_ids), _text_positions(0, prefix.length, self._device))
         return prefix
 
-    def render_chat(self, messages: Messages) -> str:
-        """The chat template over the messages; control tokens inside their texts are marked as typed."""
-        marked = [
-            {**message, "content": [self.escape_special_tokens(part) for part in message["content"]]}
-            for message in messages
-        ]
-        return str(
-            self.tokenizer.apply_chat_template(
-                marked, chat_template=self.chat_template, tokenize=False, add_generation_prompt=True
-            )
-        )
-
-    def escape_special_tokens(self, part: dict[str, Any]) -> dict[str, Any]:
-        if part["type"] != "text":
-            return part
-        text = part["text"].replace(_TYPED_CONTROL, "")
-        return {**part, "text": self._split.sub(lambda match: match[0][0] + _TYPED_CONTROL + match[0][1:], text)}
-
-    def encode_prompt(self, text: str) -> list[int]:
-        """As the tokenizer reads it, except that control tokens typed by a person are plain text."""
-        ids: list[int] = []
-        for piece in filter(None, self._split.split(text)):
-            plain = piece.replace(_TYPED_CONTROL, "")
-            known = self._special_token_ids.get(piece)
-            ids += (
-                [known]
-                if known is not None
-                else self.tokenizer.encode(plain, add_special_tokens=False, split_special_tokens=True)
-            )
-        return ids
-
     def _mrope_positions(self, prefix: PromptPrefix, grid: Tensor) -> tuple[Tensor, int]:
-        """Multimodal rotary positions (3, 1, n) of image tokens and prompt rest, and the position of the first written
-        token.
+        """Multimodal rotary positions (3, 1, n + s) of n image tokens and s suffix tokens, and the answer's first.
+
+        From the model's own `get_rope_index`, for which the whole prompt is put together, and cached: they depend on
+        prompt and grid alone. An image advances positions by its longer side, not by n.
         """
         shape = tuple(grid[0].tolist())
         if shape not in prefix.positions:
-            image = self.model.config.image_token_id
-            count = int(grid.prod()) // self._vision.patches_per_token
-            ids = torch.tensor([[*prefix.before, *[image] * count, *prefix.after[0].tolist()]])
-            found, _ = self.model.model.get_rope_index(ids, mm_token_type_ids=(ids == image).int(), image_grid_thw=grid)
-            here = found[:, :, prefix.length :].to(prefix.after.device)
-            prefix.positions[shape] = here, int(found.max()) + 1
+            image_token_id = self.model.config.image_token_id
+            image_ids = [image_token_id] * (int(grid.prod()) // self._vision.patches_per_token)
+            token_ids = torch.tensor([prefix.token_ids + image_ids + prefix.suffix_ids])
+            is_image = (token_ids == image_token_id).int()
+            positions, _ = self.model.model.get_rope_index(token_ids, mm_token_type_ids=is_image, image_grid_thw=grid)
+            after_prefix = positions[:, :, prefix.length :].to(self._device)
+            prefix.positions[shape] = after_prefix, int(positions.max()) + 1
         return prefix.positions[shape]
 
-    def _get_image_features(self, image: PreparedImage) -> tuple[Tensor, Tensor]:
-        """A picture's image tokens and grid, as `VisionTower` gives them, kept by the picture's content."""
-        key = image.key
-        if key in self._images:
-            return self._images[key]
-        tokens, grid = self._vision(insert_image([{"role": "user", "content": [{"type": "image"}]}], image.image))
-        if key:
-            self._images[key] = tokens.to("cpu"), grid
-        return tokens, grid
+    def _get_image_features(self, image: PreparedImage) -> ImageFeatures:
+        """From the cache, else from the vision tower; an image without a key is not cached."""
+        features = self._image_features.get(image.key)
+        if features is None:
+            features = self._vision(image.image)
+            if image.key:
+                self._image_features[image.key] = features
+        return features
 
-    @property
-    def _head_rows(self) -> Tensor:
-        rows: Tensor = self._head.weight[[self._yes, self._no]]
-        return rows
-
-    def _single_token(self, word: str) -> int:
-        ids = self.tokenizer.encode(word, add_special_tokens=False)
-        if len(ids) != 1:
+    def _single_token_id(self, word: str) -> int:
+        token_ids = self.tokenizer.encode(word, add_special_tokens=False)
+        if len(token_ids) != 1:
             raise ModelError(
                 f'The checkpoint\'s vocabulary does not hold "{word}" as one piece, so it cannot judge yes or no.'
             )
-        return int(ids[0])
+        return int(token_ids[0])
 
-    def _text(self, ids: list[int]) -> str:
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True))
+    def _to_text(self, token_ids: list[int]) -> str:
+        return str(self.tokenizer.decode(token_ids, skip_special_tokens=True))
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
-        """A pass that failed half-way may leave a cache too long, so kept prompts are read anew after it."""
+        """torch's errors as ModelError. A pass that fails may leave a KV cache too long, so prefixes are dropped."""
         try:
             yield
         except (RuntimeError, ValueError, IndexError) as error:
@@ -303,60 +262,30 @@ class VisionLanguageModel:
 
 
 def _to_model_error(error: Exception) -> ModelError:
-    """What went wrong, in words that can follow a colon."""
-    words = str(error).partition("\n")[0]
-    if isinstance(error, torch.OutOfMemoryError) or "out of memory" in words:
-        return OutOfMemoryError("The device ran out of memory while scoring a image.")
-    if isinstance(error, torch.AcceleratorError) or "CUDA error" in words:
-        return ModelError(f"the GPU stopped answering ({words}); nothing more can be scored until the app is restarted")
-    return ModelError(words)
+    reason = str(error).partition("\n")[0]
+    if isinstance(error, torch.OutOfMemoryError) or "out of memory" in reason:
+        return OutOfMemoryError("The device ran out of memory while scoring a picture.")
+    if isinstance(error, torch.AcceleratorError) or "CUDA error" in reason:
+        return ModelError(
+            f"the GPU stopped answering ({reason}); nothing more can be scored until the app is restarted"
+        )
+    return ModelError(reason)
 
 
-class ImageFeatureCache:
-    """Image tokens and grids by image, in host memory, oldest out once `budget` bytes are full.
-
-    A picture takes 1.4 MB with a Qwen2.5-VL-7B, so the default of 1 GiB holds some 700; 4.7 MB with a Qwen3-VL-8B.
-    """
-
-    def __init__(self, budget: int) -> None:
-        self.budget, self.size = budget, 0
-        self._kept: OrderedDict[str, tuple[Tensor, Tensor]] = OrderedDict()
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._kept
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def __getitem__(self, key: str) -> tuple[Tensor, Tensor]:
-        self._kept.move_to_end(key)
-        return self._kept[key]
-
-    def __setitem__(self, key: str, value: tuple[Tensor, Tensor]) -> None:
-        self._kept[key] = value
-        self.size += value[0].nbytes
-        while self.size > self.budget and len(self._kept) > 1:
-            self.size -= self._kept.popitem(last=False)[1][0].nbytes
-
-    def clear(self) -> None:
-        self._kept.clear()
-        self.size = 0
-
-
-def _deepstack_kwargs(tokens: Tensor, embedded: Tensor) -> dict[str, Any]:
-    """What the first decoder blocks add to the image tokens, which stand first in `embedded`; {} for most families."""
-    if len(tokens) == 1:
+def _deepstack_kwargs(features: ImageFeatures, embeddings: Tensor) -> dict[str, Any]:
+    """How the decoder takes `features.deepstack`; {} where there is none. Image tokens come first in `embeddings`."""
+    if not features.deepstack:
         return {}
-    image = torch.arange(embedded.shape[1], device=embedded.device) < tokens.shape[1]
-    return {"visual_pos_masks": image[None], "deepstack_visual_embeds": list(tokens[1:])}
+    is_image = torch.arange(embeddings.shape[1], device=embeddings.device) < len(features.tokens)
+    return {"visual_pos_masks": is_image[None], "deepstack_visual_embeds": list(features.deepstack)}
 
 
-def _text_positions(start: int, count: int, like: Tensor) -> Tensor:
-    """Positions (3, 1, count) of plain text from `start` on."""
-    return torch.arange(start, start + count, device=like.device).expand(3, 1, -1)
+def _text_positions(start: int, count: int, device: torch.device) -> Tensor:
+    """Positions (3, 1, count) of text from `start` on: the same in time, height and width."""
+    return torch.arange(start, start + count, device=device).expand(3, 1, -1)
 
 
 def _eos_token_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:
     configured = model.generation_config.eos_token_id if model.generation_config else None
-    several = configured if isinstance(configured, list) else [configured]
-    return frozenset(token for token in (*several, tokenizer.eos_token_id) if token is not None)
+    token_ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(token_id for token_id in (*token_ids, tokenizer.eos_token_id) if token_id is not None)

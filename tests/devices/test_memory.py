@@ -1,4 +1,4 @@
-"""How much memory may be used, and how it is told."""
+"""What memory is free and in use, what it is called, and when cached memory is released."""
 
 from __future__ import annotations
 
@@ -17,11 +17,20 @@ from lychee_rerank.devices.memory import (
 
 
 @pytest.mark.parametrize(
-    ("size", "words"),
-    [(0, "0 MiB"), (17 * MIB, "17 MiB"), (GIB, "1.0 GiB"), (16_582_000_000, "15.4 GiB"), (1200 * GIB, "1200.0 GiB")],
+    ("size", "text"),
+    [
+        (0, "0 KiB"),
+        (831_488, "812 KiB"),
+        (MIB - 1, "1 MiB"),
+        (GIB - 1, "1.0 GiB"),
+        (17 * MIB, "17 MiB"),
+        (GIB, "1.0 GiB"),
+        (16_582_000_000, "15.4 GiB"),
+        (1200 * GIB, "1200.0 GiB"),
+    ],
 )
-def test_amounts_are_read_in_gib_and_below_one_in_mib(size: int, words: str) -> None:
-    assert format_bytes(size) == words
+def test_bytes_are_written_in_gib_below_one_in_mib_and_below_that_in_kib(size: int, text: str) -> None:
+    assert format_bytes(size) == text
 
 
 @pytest.mark.parametrize(
@@ -45,8 +54,8 @@ def test_devices_have_names_for_people(device: object, name: str) -> None:
 
 @pytest.fixture
 def apple(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A machine whose GPU is Apple's; the list says what was given back."""
-    given_back: list[str] = []
+    """A machine whose GPU is Apple's; the list grows with every release of cached memory."""
+    released: list[str] = []
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda number: pytest.fail("there is no CUDA"))
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: pytest.fail("there is no CUDA"))
@@ -54,8 +63,8 @@ def apple(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr("torch.mps.recommended_max_memory", lambda: 2 * GIB)
     monkeypatch.setattr("torch.mps.driver_allocated_memory", lambda: GIB // 2)
     monkeypatch.setattr("torch.mps.current_allocated_memory", lambda: GIB // 4)
-    monkeypatch.setattr("torch.mps.empty_cache", lambda: given_back.append("mps"))
-    return given_back
+    monkeypatch.setattr("torch.mps.empty_cache", lambda: released.append("mps"))
+    return released
 
 
 def test_an_apple_gpu_has_what_metal_recommends_but_no_more_than_the_machine(
@@ -67,18 +76,18 @@ def test_an_apple_gpu_has_what_metal_recommends_but_no_more_than_the_machine(
     assert free["mps"] == free["cpu"]
 
 
-def test_an_apple_gpu_is_in_the_list_of_what_is_in_use(apple: list[str]) -> None:
+def test_memory_in_use_includes_an_apple_gpu(apple: list[str]) -> None:
     gpu, cpu = memory_usage()
     assert (gpu.device, gpu.used, gpu.reserved, gpu.free) == ("Apple GPU", GIB // 4, GIB // 2, 3 * GIB // 2)
     assert cpu.device == "CPU"
 
 
-def test_what_an_apple_gpu_no_longer_needs_is_given_back_but_not_after_every_picture(apple: list[str]) -> None:
+def test_cached_memory_of_an_apple_gpu_is_released_but_not_after_every_image(apple: list[str]) -> None:
     releaser = CacheReleaser()
     for _ in range(3):
         releaser.release_throttled()
     assert apple == ["mps"]
-    releaser.now()
+    releaser.release()
     assert apple == ["mps", "mps"]
 
 
@@ -89,7 +98,7 @@ def test_without_a_gpu_only_the_cpu_is_counted(monkeypatch: pytest.MonkeyPatch) 
     assert [device.device for device in memory_usage()] == ["CPU"]
 
 
-def test_memory_in_use_is_known_without_a_gpu() -> None:
+def test_memory_in_use_is_measured_without_a_gpu() -> None:
     cpu = memory_usage()[-1]
     assert cpu.device == "CPU"
     assert 0 < cpu.used <= cpu.peak <= cpu.total

@@ -1,4 +1,4 @@
-"""Where weights go on machines that are not this one, and what loading leaves behind."""
+"""A checkpoint folder is loaded whole and as stored, onto the devices there are, or refused."""
 
 from __future__ import annotations
 
@@ -6,90 +6,92 @@ import gc
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
+from lychee_rerank.devices.device_map import WORKSPACE_BYTES
 from lychee_rerank.devices.memory import GIB
 from lychee_rerank.errors import CheckpointError
 from lychee_rerank.model.loading import load_model, part_sizes
+from lychee_rerank.reranker import Reranker
 from lychee_rerank.weights.locate import find_checkpoint
-from support.small_checkpoints import write_checkpoint
+from support.images import encode, patchwork
+from support.small_checkpoints import write_checkpoint, write_published
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What is asked of transformers; the weights themselves go to the CPU, the only device here."""
-    options: dict[str, Any] = {}
-    load = transformers.Qwen2_5_VLForConditionalGeneration.from_pretrained
+def from_pretrained_kwargs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What transformers is called with; the weights themselves go to the CPU."""
+    recorded: dict[str, Any] = {}
+    from_pretrained = transformers.Qwen2_5_VLForConditionalGeneration.from_pretrained
 
-    def recorded(folder: Path, **given: Any) -> Any:
-        options.update(given)
-        return load(folder, **{**given, "device_map": "cpu"})
+    def record(folder: Path, **kwargs: Any) -> Any:
+        recorded.update(kwargs)
+        return from_pretrained(folder, **{**kwargs, "device_map": "cpu"})
 
-    monkeypatch.setattr(transformers.Qwen2_5_VLForConditionalGeneration, "from_pretrained", recorded)
-    return options
+    monkeypatch.setattr(transformers.Qwen2_5_VLForConditionalGeneration, "from_pretrained", record)
+    return recorded
 
 
-def apple(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    """An Apple GPU with `room` bytes left, and no CUDA that could be asked for anything."""
+def set_apple_gpu(monkeypatch: pytest.MonkeyPatch, free_bytes: int) -> None:
+    """A machine with an Apple GPU and no CUDA."""
 
-    def refused(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise AssertionError("there is no CUDA on this machine")
 
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: room)
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: free_bytes)
     monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 0)
     monkeypatch.setattr(torch.mps, "empty_cache", lambda: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for name in ("empty_cache", "mem_get_info", "memory_allocated", "synchronize"):
-        monkeypatch.setattr(torch.cuda, name, refused)
+        monkeypatch.setattr(torch.cuda, name, fail)
 
 
 def test_a_model_that_fits_goes_to_an_apple_gpu_as_stored(
-    checkpoint: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, from_pretrained_kwargs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apple(monkeypatch, 4 * GIB)
+    set_apple_gpu(monkeypatch, 4 * GIB)
     load_model(checkpoint)
-    assert asked["device_map"] == dict.fromkeys(part_sizes(checkpoint, torch.bfloat16), "mps")
-    assert asked["dtype"] == torch.bfloat16
+    assert from_pretrained_kwargs["device_map"] == dict.fromkeys(part_sizes(checkpoint, torch.bfloat16), "mps")
+    assert from_pretrained_kwargs["dtype"] == torch.bfloat16
 
 
 def test_a_model_that_does_not_fit_an_apple_gpu_runs_from_the_cpu(
-    checkpoint: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, from_pretrained_kwargs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    apple(monkeypatch, GIB // 4)
+    set_apple_gpu(monkeypatch, GIB // 4)
     load_model(checkpoint)
-    assert set(asked["device_map"].values()) == {"cpu"}
+    assert set(from_pretrained_kwargs["device_map"].values()) == {"cpu"}
 
 
 def test_without_any_gpu_everything_goes_to_the_cpu(
-    checkpoint: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, from_pretrained_kwargs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lychee_rerank.model.loading.free_memory", lambda: {"cpu": 8 * GIB})
     load_model(checkpoint)
-    assert asked["device_map"] == "cpu"
+    assert from_pretrained_kwargs["device_map"] == "cpu"
 
 
 def test_two_gpus_are_filled_one_after_the_other(
-    checkpoint: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    checkpoint: Path, from_pretrained_kwargs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = part_sizes(checkpoint, torch.bfloat16)
-    around = sum(size for part, size in sizes.items() if ".layers." not in part)
+    non_blocks = sum(size for part, size in sizes.items() if ".layers." not in part)
     block = sizes["model.language_model.layers.0"]
-    room = GIB // 2 + around + block  # one block beside everything that stays together
-    monkeypatch.setattr(
-        "lychee_rerank.model.loading.free_memory", lambda: {0: room, 1: GIB // 2 + 2 * block, "cpu": GIB}
-    )
+    free_bytes = {0: WORKSPACE_BYTES + non_blocks + block, 1: WORKSPACE_BYTES + 2 * block, "cpu": GIB}
+    monkeypatch.setattr("lychee_rerank.model.loading.free_memory", lambda: free_bytes)
     load_model(checkpoint, reserve_gib=0)
-    placed = [asked["device_map"][f"model.language_model.layers.{number}"] for number in range(3)]
-    assert (placed, asked["device_map"]["model.visual"]) == ([0, 1, 1], 0)
+    device_map = from_pretrained_kwargs["device_map"]
+    assert [device_map[f"model.language_model.layers.{number}"] for number in range(3)] == [0, 1, 1]
+    assert device_map["model.visual"] == 0
 
 
-def test_the_folder_for_what_runs_from_disk_goes_with_the_model(
+def test_the_folder_for_offloaded_weights_is_deleted_with_the_model(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lychee_rerank.model.loading.tempfile.mkdtemp", lambda prefix: str(tmp_path / prefix))
@@ -97,8 +99,8 @@ def test_the_folder_for_what_runs_from_disk_goes_with_the_model(
     device_map = {
         part: "disk" if part.endswith("layers.1") else "cpu" for part in part_sizes(checkpoint, torch.float32)
     }
-    loaded, placement = load_model(checkpoint, dtype="float32", device_map=device_map)
-    assert "1 of 3 blocks on disk" in placement.summary
+    loaded, plan = load_model(checkpoint, dtype="float32", device_map=device_map)
+    assert "1 of 3 blocks on disk" in plan.summary
     assert any(tmp_path.iterdir())
     del loaded
     gc.collect()
@@ -110,16 +112,16 @@ def folder(checkpoint: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(checkpoint, tmp_path / "copy"))
 
 
-def rewrite(folder: Path, name: str, weight: torch.Tensor | None) -> None:
-    """One of the weights, changed or taken away."""
-    assert name in load_file(folder / "model.safetensors")
-    weights = {**load_file(folder / "model.safetensors"), name: weight}
-    kept = {name: weight for name, weight in weights.items() if weight is not None}
-    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+def set_weight(folder: Path, name: str, weight: torch.Tensor | None) -> None:
+    """Another tensor for one of the weights; None removes it."""
+    weights = load_file(folder / "model.safetensors")
+    del weights[name]
+    changed = weights if weight is None else {**weights, name: weight}
+    save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 @pytest.mark.parametrize(
-    ("name", "weight", "words"),
+    ("name", "weight", "reason"),
     [
         ("visual.merger.ln_q.weight", None, "its weights do not hold model.visual.merger.ln_q.weight"),
         (
@@ -136,63 +138,114 @@ def rewrite(folder: Path, name: str, weight: torch.Tensor | None) -> None:
     ],
 )
 def test_weights_that_would_give_scores_that_only_look_right_are_refused(
-    folder: Path, name: str, weight: torch.Tensor | None, words: str
+    folder: Path, name: str, weight: torch.Tensor | None, reason: str
 ) -> None:
-    rewrite(folder, name, weight)
-    with pytest.raises(CheckpointError, match=words):
+    set_weight(folder, name, weight)
+    with pytest.raises(CheckpointError, match=reason):
         load_model(folder, device_map="cpu")
 
 
 @pytest.mark.parametrize(
     "template", ["{% for", "<|image_pad|><|image_pad|>", "{{ raise_exception('no <|image_pad|>') }}"]
 )
-def test_a_template_that_cannot_place_one_picture_is_refused_before_the_weights_are_read(
+def test_a_template_without_exactly_one_place_for_the_image_is_refused_before_the_weights_are_read(
     folder: Path, template: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    monkeypatch.setattr("lychee_rerank.model.loading._weights", lambda *_: pytest.fail("the weights were read"))
+    monkeypatch.setattr("lychee_rerank.model.loading._load_weights", lambda *_: pytest.fail("the weights were read"))
     with pytest.raises(CheckpointError):
         load_model(folder, device_map="cpu")
+
+
+def test_an_unknown_architecture_is_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": ["Other"]}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match="not of a supported family"):
+        load_model(folder, device_map="cpu")
+    with pytest.raises(CheckpointError, match="describes Other, not a Qwen2.5-VL or Qwen3-VL"):
+        Reranker.from_pretrained(str(folder))
+
+
+def test_a_damaged_checkpoint_is_refused_before_loading(tmp_path: Path) -> None:
+    folder = write_published(tmp_path / "damaged")
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="model-00002-of-00002.safetensors is missing"):
+        Reranker.from_pretrained(str(folder))
 
 
 def test_code_that_a_checkpoint_brings_along_is_never_run_nor_asked_about(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "own.py").write_text(f"open({str(folder / 'ran')!r}, 'w')\nclass Own: pass\n", encoding="utf-8")
-    named = dict.fromkeys(("AutoConfig", "AutoModel", "AutoTokenizer", "AutoImageProcessor"), "own.Own")
+    auto_map = dict.fromkeys(("AutoConfig", "AutoModel", "AutoTokenizer", "AutoImageProcessor"), "own.Own")
     for name in ("config.json", "tokenizer_config.json", "preprocessor_config.json"):
         content = json.loads((folder / name).read_text(encoding="utf-8"))
-        (folder / name).write_text(json.dumps({**content, "auto_map": named, "model_type": "qwen2_5_vl"}), "utf-8")
-    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a person was asked"))
+        (folder / name).write_text(json.dumps({**content, "auto_map": auto_map, "model_type": "qwen2_5_vl"}), "utf-8")
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("the person was asked"))
     find_checkpoint(str(folder))
     load_model(folder, device_map="cpu")
     part_sizes(folder, torch.bfloat16)
     assert not (folder / "ran").exists()
 
 
-def test_picture_settings_in_the_file_that_todays_transformers_writes_are_read(folder: Path) -> None:
+def test_image_processor_settings_in_processor_config_json_are_read(folder: Path) -> None:
     settings = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
     (folder / "preprocessor_config.json").unlink()
-    written = {"image_processor": {**settings, "max_pixels": 3136 * 9}}
-    (folder / "processor_config.json").write_text(json.dumps(written), encoding="utf-8")
+    nested = {"image_processor": {**settings, "max_pixels": 3136 * 9}}
+    (folder / "processor_config.json").write_text(json.dumps(nested), encoding="utf-8")
     loaded, _ = load_model(folder, device_map="cpu")
     assert loaded.image_processor.size["longest_edge"] == 3136 * 9
 
 
-def test_both_layouts_of_keys_tied_or_not_are_whole_and_hold_the_same(tmp_path: Path) -> None:
+def test_both_layouts_of_keys_load_the_same_weights_tied_or_not(tmp_path: Path) -> None:
     for tied in (False, True):
         old = write_checkpoint(tmp_path / f"old-{tied}", tied=tied)
         new = Path(shutil.copytree(old, tmp_path / f"new-{tied}"))
         weights = load_file(old / "model.safetensors")
-        renamed = {_in_new_layout(name): weight for name, weight in weights.items()}
+        renamed = {to_new_layout(name): weight for name, weight in weights.items()}
         assert set(renamed) & set(weights) <= {"lm_head.weight"}
         save_file(renamed, new / "model.safetensors", metadata={"format": "pt"})
-        held = [load_model(find_checkpoint(str(folder)).path)[0].model.state_dict() for folder in (old, new)]
-        assert held[0].keys() == held[1].keys()
-        assert all(torch.equal(weight, held[1][name]) for name, weight in held[0].items())
+        loaded = [load_model(find_checkpoint(str(folder)).path)[0].model.state_dict() for folder in (old, new)]
+        assert loaded[0].keys() == loaded[1].keys()
+        assert all(torch.equal(weight, loaded[1][name]) for name, weight in loaded[0].items())
 
 
-def _in_new_layout(name: str) -> str:
+def to_new_layout(name: str) -> str:
     if name.startswith("visual."):
         return f"model.{name}"
     return name.replace("model.", "model.language_model.", 1)
+
+
+def answers(folder: Path, method: Literal["yes_no", "generate"], **kwargs: Any) -> list[tuple[float, str]]:
+    images = [encode(patchwork(seed)) for seed in range(2)]
+    reranker = Reranker.from_pretrained(str(folder), method=method, dtype="float32", **{"device_map": "cpu", **kwargs})
+    results = list(reranker.stream("猫", images))
+    assert all(result.problem is None for result in results)
+    return [(pytest.approx(result.score, abs=1e-4), result.answer) for result in results]
+
+
+def test_the_published_layout_gives_the_same_scores(checkpoint: Path, published: Path) -> None:
+    assert answers(published, "yes_no") == answers(checkpoint, "yes_no")
+
+
+def test_the_early_name_of_the_image_processor_is_read(tmp_path: Path, checkpoint: Path) -> None:
+    folder = write_published(tmp_path / "early", processor="Qwen2_5_VLImageProcessor")
+    assert answers(folder, "yes_no") == answers(checkpoint, "yes_no")
+
+
+@pytest.mark.parametrize("method", ["yes_no", "generate"])
+def test_blocks_run_from_disk_give_the_same_scores_and_answers(
+    checkpoint: Path, method: Literal["yes_no", "generate"]
+) -> None:
+    parts = part_sizes(checkpoint, torch.float32)
+    device_map = {part: "disk" if part.endswith(("layers.1", "layers.2")) else "cpu" for part in parts}
+    assert answers(checkpoint, method, device_map=device_map) == answers(checkpoint, method)
+
+
+def test_the_sizes_of_the_parts_add_up_to_the_weights(tmp_path: Path) -> None:
+    for tied in (False, True):
+        folder = write_checkpoint(tmp_path / f"tied-{tied}", tied=tied)
+        loaded, _ = load_model(folder, dtype="float32", device_map="cpu")
+        sizes = part_sizes(folder, torch.float32)
+        assert sum(sizes.values()) == sum(weight.nbytes for weight in loaded.model.parameters())
+        assert (sizes["lm_head"] == 0) == tied

@@ -1,4 +1,4 @@
-"""Norms in few calls give the bits of transformers' own, and can be taken back."""
+"""Fused norms give the same bits as those of transformers, and can be unfused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLRMSNorm
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextRMSNorm
 
-from lychee_rerank.model.rms_norm import fuse_norms, unfuse_norms
+from lychee_rerank.model.rms_norm import fuse_norms
 
 
 @pytest.mark.parametrize("kind", [Qwen2_5_VLRMSNorm, Qwen3VLTextRMSNorm])
@@ -26,9 +26,9 @@ def test_a_fused_norm_gives_the_same_bits(kind: type[torch.nn.Module], dtype: to
         hidden = (torch.randn(1, 31, width) * size).to(dtype)
         expected = norm(hidden)
         fuse_norms(norm)
-        assert norm.forward.__name__ == "_fused"
+        assert norm.forward.__name__ == "_fused_forward"
         assert torch.equal(norm(hidden), expected)
-        unfuse_norms(norm)
+        fuse_norms(norm, fused=False)
         assert norm.forward.__name__ == "forward"
 
 
@@ -37,14 +37,14 @@ def test_every_norm_of_a_model_is_fused(checkpoint: Path) -> None:
     fuse_norms(model)
     norms = [module for module in model.modules() if isinstance(module, Qwen2_5_VLRMSNorm)]
     assert norms
-    assert all(norm.forward.__name__ == "_fused" for norm in norms)
+    assert all(norm.forward.__name__ == "_fused_forward" for norm in norms)
 
 
-def test_a_norm_that_moves_between_devices_goes_on_doing_so() -> None:
+def test_a_norm_that_accelerate_moves_between_devices_still_moves() -> None:
     norm = Qwen2_5_VLRMSNorm(64)
     add_hook_to_module(norm, AlignDevicesHook(execution_device="cpu"))
     moved = norm.forward
     fuse_norms(norm)
     assert norm.forward is moved
-    assert norm._old_forward.__name__ == "_fused"
+    assert norm._old_forward.__name__ == "_fused_forward"
     assert torch.equal(norm(torch.ones(1, 64)), torch.ones(1, 64) * torch.rsqrt(torch.tensor(1 + 1e-6)))

@@ -1,4 +1,4 @@
-"""Small random checkpoints of the real architectures, written as folders in the layouts that are in circulation."""
+"""Small random checkpoints of the real architectures, written as folders in every layout that is in use."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ WORDS = [
 
 
 def write_checkpoint(folder: Path, *, seed: int = 0, windows: bool = True, tied: bool = False) -> Path:
-    """A Qwen2.5-VL in the layout that today's transformers writes; `tied` like the one of 3B."""
+    """A Qwen2.5-VL in the layout that transformers 5 writes; `tied` as in the 3B model."""
     tokenizer = _tokenizer()
     torch.manual_seed(seed)
     model = Qwen2_5_VLForConditionalGeneration(_config(tokenizer.get_vocab(), windows, tied))
@@ -58,7 +58,7 @@ def write_checkpoint(folder: Path, *, seed: int = 0, windows: bool = True, tied:
 
 
 def write_qwen3(folder: Path, *, seed: int = 0, tied: bool = True) -> Path:
-    """A Qwen3-VL as the rerankers of that family are published; `tied` like the one of 2B."""
+    """A Qwen3-VL as the rerankers of that family are published; `tied` as in the 2B model."""
     tokenizer = _tokenizer()
     torch.manual_seed(seed)
     model = Qwen3VLForConditionalGeneration(_qwen3_config(tokenizer.get_vocab(), tied))
@@ -75,7 +75,7 @@ def write_qwen3(folder: Path, *, seed: int = 0, tied: bool = True) -> Path:
 
 
 def write_published_qwen3(folder: Path, *, seed: int = 0) -> Path:
-    """The layout the rerankers of 2B and 8B were published in: rope_scaling and rope_theta apart in the config."""
+    """The layout in which the 2B and 8B rerankers were published: rope_scaling and rope_theta apart in the config."""
     write_qwen3(folder, seed=seed)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     rope = config["text_config"].pop("rope_parameters")
@@ -90,7 +90,7 @@ def write_published_qwen3(folder: Path, *, seed: int = 0) -> Path:
 def write_published(
     folder: Path, *, seed: int = 0, processor: str = "Qwen2VLImageProcessor", shards: int = 2, tied: bool = False
 ) -> Path:
-    """The layout lychee-rerank-mm was published in: old keys, flat config, chat_template.json, an index of shards."""
+    """The layout in which lychee-rerank-mm was published: old keys, flat config, chat_template.json, shards."""
     write_checkpoint(folder, seed=seed, tied=tied)
     (folder / "chat_template.jinja").unlink()
     _write(folder / "chat_template.json", {"chat_template": TEMPLATE})
@@ -98,22 +98,22 @@ def write_published(
     _write(folder / "config.json", _flat_config(json.loads((folder / "config.json").read_text(encoding="utf-8"))))
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
-    old = {
+    old_layout = {
         name.replace("model.visual.", "visual.").replace("model.language_model.", "model."): value
         for name, value in weights.items()
     }
-    index = {}
+    weight_map = {}
     for number in range(shards):
-        names = sorted(old)[number::shards]
+        names = sorted(old_layout)[number::shards]
         shard = f"model-{number + 1:05d}-of-{shards:05d}.safetensors"
-        save_file({name: old[name].contiguous() for name in names}, folder / shard, metadata={"format": "pt"})
-        index.update(dict.fromkeys(names, shard))
-    _write(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": index})
+        save_file({name: old_layout[name].contiguous() for name in names}, folder / shard, metadata={"format": "pt"})
+        weight_map.update(dict.fromkeys(names, shard))
+    _write(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
     return folder
 
 
 def _write_folder(folder: Path, model: PreTrainedModel, tokenizer: Tokenizer, preprocessor: dict[str, Any]) -> Path:
-    """Weights are made larger than at a usual start, so that mistakes show."""
+    """Weights are larger than in a usual initialization, so that mistakes show in the scores."""
     with torch.no_grad():
         for name, weight in model.float().named_parameters():
             if weight.ndim > 1:

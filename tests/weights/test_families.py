@@ -16,7 +16,7 @@ from lychee_rerank.model.loading import part_sizes
 from lychee_rerank.reranker import Reranker
 from lychee_rerank.weights.families import FAMILIES, find_family
 from lychee_rerank.weights.validate import validate_checkpoint
-from support.images import encoded, patchwork
+from support.images import encode, patchwork
 from support.published_protocol import PublishedProtocol
 from support.small_checkpoints import write_checkpoint, write_published, write_published_qwen3, write_qwen3
 
@@ -46,7 +46,7 @@ def protocol(folder: Path) -> PublishedProtocol:
 
 @pytest.fixture(scope="module")
 def images() -> list[bytes]:
-    return [encoded(patchwork(seed, 480 + 40 * seed)) for seed in range(3)]
+    return [encode(patchwork(seed, 480 + 40 * seed)) for seed in range(3)]
 
 
 def probabilities(reranker: Reranker, query: str, images: list[bytes], fit: Fit = "crop") -> list[float | None]:
@@ -71,7 +71,7 @@ def test_generated_answers_equal_those_of_plain_transformers(
     options = replace(reranker.options, method="generate")
     result = next(reranker.stream(QUERIES[0], images, options=options))
     explained = reranker.explain(QUERIES[0], result, images[0], options=options)
-    assert explained.answer == protocol.text(QUERIES[0], load_image(images[0]).image, 160)
+    assert explained.answer == protocol.answer(QUERIES[0], load_image(images[0]).image, 160)
 
 
 def test_auto_chooses_a_method_for_a_model_of_any_family(folder: Path, images: list[bytes]) -> None:

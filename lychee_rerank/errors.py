@@ -1,4 +1,4 @@
-"""Every error that this package raises, in one tree, each with the facts a caller needs to act on it.
+"""Every error that this package raises, in one tree.
 
 LycheeError
 ├── InputError            files, options or other input cannot be used
@@ -18,7 +18,6 @@ run. The page turns codes and facts into Chinese or English; `str()` is English.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 
 class LycheeError(Exception):
@@ -38,12 +37,7 @@ class QueryError(LycheeError):
 
 
 class CheckpointError(LycheeError):
-    """The checkpoint in `folder` cannot be used; `problems` holds one sentence for each thing that is wrong."""
-
-    def __init__(self, message: str, *, folder: Path | None = None, problems: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.folder = folder
-        self.problems = problems
+    """Weights are missing, damaged or of an unknown kind."""
 
 
 class DownloadError(CheckpointError):
@@ -59,20 +53,11 @@ class ModelError(LycheeError):
 
 
 class OutOfMemoryError(ModelError):
-    """`device` ran out of memory even after its caches were released."""
-
-    def __init__(self, message: str, *, device: str = "") -> None:
-        super().__init__(message)
-        self.device = device
+    """A device ran out of memory even after its caches were released."""
 
 
 class ServerError(LycheeError):
-    """The scoring server at `url` refused, stalled or gave an invalid answer; `status` is that of HTTP, if any."""
-
-    def __init__(self, message: str, *, url: str = "", status: int | None = None) -> None:
-        super().__init__(message)
-        self.url = url
-        self.status = status
+    """The scoring server refused, stalled or gave an invalid answer."""
 
 
 class JournalError(LycheeError):
@@ -97,9 +82,7 @@ class PictureProblem:
     detail: str = ""
 
     def __str__(self) -> str:
-        return _MESSAGES[self.code].format(
-            width=self.width, height=self.height, size=self.size, limit=self.limit, detail=self.detail
-        )
+        return _MESSAGES[self.code].format_map(vars(self))
 
 
 _MESSAGES = {

@@ -160,7 +160,7 @@ class Reranker:
         messages = replace(options, method="generate").messages(query)
         try:
             with self._backend_lock:
-                output = self._backend.generate(messages, prepared, stop=_never, token_ids=result.token_ids)
+                output = self._backend.generate(messages, prepared, stop=lambda _: False, token_ids=result.token_ids)
         except ModelError as error:
             logger.warning("The answer about %s stays as it is: %s", result.name, error)
             return result
@@ -232,20 +232,11 @@ class Reranker:
 
 def can_generate_score(backend: ScoringBackend) -> bool:
     """Whether the model, asked for a score, puts one first. Raises what the backend raises."""
+    image = Image.new("RGB", (384, 384), "white")
+    ImageDraw.Draw(image).ellipse((72, 72, 312, 312), fill="red")
     output = backend.generate(
         generate_messages(normalize_query("a red circle")),
-        LoadedImage("probe", _probe_image(), (384, 384)),
+        LoadedImage("probe", image, image.size),
         stop=lambda answer: score_is_complete(answer) or len(answer) > _MAX_PROBE_CHARACTERS,
     )
     return parse_score(output.answer).tier != "default"
-
-
-def _never(_answer: str) -> bool:
-    return False
-
-
-def _probe_image() -> Image.Image:
-    """A red disc on white."""
-    image = Image.new("RGB", (384, 384), "white")
-    ImageDraw.Draw(image).ellipse((72, 72, 312, 312), fill="red")
-    return image

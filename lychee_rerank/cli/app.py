@@ -10,11 +10,9 @@ import typer
 
 import lychee_rerank
 from lychee_rerank.cli import options as opt
-from lychee_rerank.cli.errors import handle_errors
 from lychee_rerank.errors import InputError
 
 
-@handle_errors
 def open_page(
     model: opt.Model = "auto",
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on this machine.")] = 8501,

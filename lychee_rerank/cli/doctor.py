@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lychee_rerank.cli import options as opt
-from lychee_rerank.cli.errors import FAILED, handle_errors
+from lychee_rerank.cli.errors import FAILED
 from lychee_rerank.devices.memory import format_bytes
 from lychee_rerank.doctor.report import ModelPlan, Report
 
@@ -31,7 +31,6 @@ _JSON_KEYS |= {"read_rate": "reading", "launch_time": "starting", "transfer_rate
 _SLOWEST = 2  # times the estimate, which leaves out attention, preparing the image and everything else
 
 
-@handle_errors
 def doctor(
     model: opt.Model = "auto",
     reserve: opt.Reserve = 1.2,

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
 from lychee_rerank.cli import options as opt
-from lychee_rerank.cli.errors import handle_errors, stderr_console
+from lychee_rerank.cli.errors import interrupt_message, stderr_console
 from lychee_rerank.devices.memory import format_bytes
 from lychee_rerank.weights.locate import DEFAULT_MODEL
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 _PERCENT_PER_LINE = 5
 
 
-@handle_errors
 def download(
     repo: Annotated[str, typer.Argument(metavar="MODEL", help="The model, as its hub names it.")] = DEFAULT_MODEL,
     hub: Annotated[
@@ -41,11 +40,9 @@ def download(
     """
     from lychee_rerank.weights.download import download as fetch
 
-    try:
-        with download_reporter(quiet=quiet) as report:
-            checkpoint = fetch(repo, hub=hub, endpoint=endpoint, report=report)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt("Stopped; what was fetched is kept: the same command continues.") from None
+    stopped = "Stopped; what was fetched is kept: the same command continues."
+    with interrupt_message(stopped), _progress_reporter(quiet=quiet) as report:
+        checkpoint = fetch(repo, hub=hub, endpoint=endpoint, report=report)
     if not quiet:
         stderr_console.print(
             f"{checkpoint.name} is ready ({format_bytes(checkpoint.size)} of weights).", soft_wrap=True
@@ -54,10 +51,10 @@ def download(
 
 
 @contextmanager
-def download_reporter(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+def _progress_reporter(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
     """A function to call with each report; it shows a bar on a terminal, elsewhere a line on stderr for every 5%."""
     if quiet:
-        yield lambda progress: None  # noqa: ARG005
+        yield lambda _progress: None
     elif stderr_console.is_terminal:
         columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}"))
         with ProgressBar(*columns, console=stderr_console, transient=True) as bar:
@@ -66,20 +63,15 @@ def download_reporter(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
                 task, completed=progress.done_bytes, total=progress.total_bytes, description=format_progress(progress)
             )
     else:
-        yield _line_reporter()
+        reported_steps = set()
 
+        def report(progress: Progress) -> None:
+            step = 100 * progress.done_bytes // progress.total_bytes // _PERCENT_PER_LINE
+            if step not in reported_steps:
+                reported_steps.add(step)
+                print(f"{step * _PERCENT_PER_LINE}%", format_progress(progress), file=sys.stderr)
 
-def _line_reporter() -> Callable[[Progress], None]:
-    last_step = -1
-
-    def report(progress: Progress) -> None:
-        nonlocal last_step
-        step = 100 * progress.done_bytes // progress.total_bytes // _PERCENT_PER_LINE
-        if step != last_step:
-            last_step = step
-            print(f"{step * _PERCENT_PER_LINE}%", format_progress(progress), file=sys.stderr)
-
-    return report
+        yield report
 
 
 def format_progress(progress: Progress) -> str:

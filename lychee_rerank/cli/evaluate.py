@@ -15,7 +15,6 @@ from typer import Argument, Option
 
 from lychee_rerank.cli import options as opt
 from lychee_rerank.cli.chart import check_drawable, draw
-from lychee_rerank.cli.errors import handle_errors
 from lychee_rerank.cli.outputs import STDOUT, atomic_write, check_writable
 from lychee_rerank.cli.progress import progress_reporter
 from lychee_rerank.cli.reranker import ensure_server_available, open_reranker
@@ -33,7 +32,6 @@ _MAX_QUERIES_PER_RUN = 100  # each holds three files open
 _JSON_KEYS = {"score_std": "spread", "score_margin": "gap"}  # documented before the fields got these names
 
 
-@handle_errors
 def evaluate(
     data: Data,
     json: Json = None,
@@ -60,7 +58,7 @@ def evaluate(
     reranker = open_reranker(model, server, method, fit, instruction, reserve, max_concurrency)
     settings = _settings(reranker, method)
     metrics = {}
-    with progress_reporter(len(qrels.queries) * len(qrels.files) * len(settings), quiet=quiet) as report:
+    with progress_reporter(len(qrels.relevance) * len(qrels.files) * len(settings), quiet=quiet) as report:
         for options in settings:
             rankings = _rank_all(reranker, qrels, options, journal, report)
             ensure_server_available(reranker)
@@ -89,7 +87,7 @@ def _rank_all(
     reranker: Reranker, qrels: Qrels, options: ScoringOptions, journal: Path, report: Callable[[ImageScore], None]
 ) -> list[list[ImageScore]]:
     """One ranking of all files for each query."""
-    queries = [options.query(text) for text in qrels.queries]
+    queries = [options.query(text) for text in qrels.relevance]
     files = [str(file) for file in qrels.files]
     rankings = []
     for start in range(0, len(queries), _MAX_QUERIES_PER_RUN):
@@ -104,17 +102,13 @@ def _rank_all(
 def _show_table(metrics: Mapping[ScoringOptions, Metrics]) -> None:
     table = Table("Method", "NDCG@10", "(95%)", "MRR", "R@1", "R@5", "R@10", "Spread", "Gap", "zh/en")
     for options, values in metrics.items():
-        row = [_label(options), *_cells(values)]
+        ndcg, low, high, *others = ("" if value is None else f"{value:.3f}" for value in astuple(values))
+        row = [_label(options), ndcg, f"{low} to {high}", *others]
         table.add_row(*row)
         if not sys.stdout.isatty():
             print(*row, sep="\t")
     if sys.stdout.isatty():
         Console(highlight=False).print(table)
-
-
-def _cells(values: Metrics) -> list[str]:
-    ndcg, low, high, *others = (None if value is None else f"{value:.3f}" for value in astuple(values))
-    return [ndcg or "", f"{low} to {high}", *(value or "" for value in others)]
 
 
 def _write_json(file: Path, qrels: Qrels, metrics: Mapping[ScoringOptions, Metrics], *, model: str) -> None:
@@ -123,6 +117,6 @@ def _write_json(file: Path, qrels: Qrels, metrics: Mapping[ScoringOptions, Metri
         | {_JSON_KEYS.get(field, field): value for field, value in asdict(values).items()}
         for options, values in metrics.items()
     ]
-    document = {"model": model, "queries": len(qrels.queries), "files": len(qrels.files), "settings": settings}
+    document = {"model": model, "queries": len(qrels.relevance), "files": len(qrels.files), "settings": settings}
     with atomic_write(file) as output:
-        output.write(encode_json(document, indent=2) + b"\n")
+        output.write(encode_json(document, indent=2))

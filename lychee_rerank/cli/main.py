@@ -17,7 +17,7 @@ from lychee_rerank.cli.app import open_page
 from lychee_rerank.cli.bench import bench
 from lychee_rerank.cli.doctor import doctor
 from lychee_rerank.cli.download import download
-from lychee_rerank.cli.errors import BAD_INPUT, EXIT_CODES, STOPPED, stderr_console
+from lychee_rerank.cli.errors import BAD_INPUT, EXIT_CODES, STOPPED, handle_errors, stderr_console
 from lychee_rerank.cli.evaluate import evaluate
 from lychee_rerank.cli.rank import rank
 
@@ -75,9 +75,9 @@ def configure_output() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata in images that are read all the same
 
 
-app.command("app")(open_page)
-app.command("rank")(rank)
-app.command("eval")(evaluate)
-app.command("bench")(bench)
-app.command("download")(download)
-app.command("doctor")(doctor)
+app.command("app")(handle_errors(open_page))
+app.command("rank")(handle_errors(rank))
+app.command("eval")(handle_errors(evaluate))
+app.command("bench")(handle_errors(bench))
+app.command("download")(handle_errors(download))
+app.command("doctor")(handle_errors(doctor))

@@ -8,14 +8,14 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from lychee_rerank.errors import InputError
 from lychee_rerank.images.files import has_image_suffix
-from lychee_rerank.rankings.export import document, encode_json, ranked_folder, ranked_name, record, to_csv
+from lychee_rerank.rankings.export import encode_json, ranked_folder, ranked_name, record, to_csv, to_json
 from lychee_rerank.results import ImageScore
 from lychee_rerank.text.query import Query
 
@@ -76,9 +76,8 @@ def check_writable(*files: Path) -> None:
 def _check_empty(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file; a new or empty folder is needed.")
-    _check_folder_writable(
-        next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists()), folder
-    )
+    path = folder.resolve()
+    _check_folder_writable(next(parent for parent in (path, *path.parents) if parent.exists()), output=folder)
     if folder.exists() and any(folder.iterdir()) and not (folder / _UNFINISHED).exists():
         raise InputError(f"{folder} is not an empty folder: the pictures of two rankings would mix in it.")
 
@@ -99,16 +98,14 @@ def _is_device(file: Path) -> bool:
 
 
 @contextmanager
-def json_lines(file: Path | None, queries: Sequence[Query]) -> Iterator[Callable[[int, ImageScore], None]]:
-    """A function that writes a result (of the query at an index) as one line at once, so that others can read along."""
-    if file is None:
-        yield lambda _index, _result: None
-        return
-    with _open_output(file) as output:
+def json_lines(file: Path | None) -> Iterator[Callable[[Query, ImageScore], None]]:
+    """A function that writes a result as one line at once, so that others can read along; without a file, nothing."""
+    with _open_output(file) if file else nullcontext() as output:
 
-        def write(index: int, result: ImageScore) -> None:
-            output.write(encode_json({"query": queries[index].text, **record(result)}) + b"\n")
-            output.flush()
+        def write(query: Query, result: ImageScore) -> None:
+            if output:
+                output.write(encode_json({"query": query.text, **record(result)}))
+                output.flush()
 
         yield write
 
@@ -125,8 +122,7 @@ def write_json(file: Path, rankings: Iterable[RankedQuery], *, model: str, multi
     with atomic_write(file) as output:
         for index, (query, ranking) in enumerate(rankings):
             output.write((b",\n" if index else b"[\n") if multi_query else b"")
-            fields = document(ranking, query=query.text, normalized=query.normalized, model=model)
-            output.write(encode_json(fields, indent=2))
+            output.write(to_json(ranking, query=query, model=model).rstrip())
         output.write(b"\n]\n" if multi_query else b"\n")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lychee_rerank.cli import options as opt
 from lychee_rerank.cli import outputs as out
-from lychee_rerank.cli.errors import NothingScoredError, handle_errors, interrupt_message, stderr_console
+from lychee_rerank.cli.errors import NothingScoredError, interrupt_message, stderr_console
 from lychee_rerank.cli.inputs import read_queries, resolve_images
 from lychee_rerank.cli.progress import progress_reporter, show_table
 from lychee_rerank.cli.reranker import ensure_server_available, open_reranker
@@ -19,7 +19,6 @@ from lychee_rerank.reranker import ScoringOptions
 from lychee_rerank.text.query import Query
 
 
-@handle_errors
 def rank(
     query: opt.Query = None,
     paths: opt.Paths = None,
@@ -74,9 +73,9 @@ def _resolve_arguments(query: str | None, paths: list[str], queries: Path | None
 def _score(run: ResumableRun, queries: Sequence[Query], total: int, jsonl: Path | None, *, quiet: bool) -> None:
     scored, problem = 0, None
     try:
-        with out.json_lines(jsonl, queries) as write, progress_reporter(total, quiet=quiet) as report:
+        with out.json_lines(jsonl) as write, progress_reporter(total, quiet=quiet) as report:
             for index, result in run:
-                write(index, result)
+                write(queries[index], result)
                 report(result)
                 scored += result.problem is None
                 problem = problem or result.problem

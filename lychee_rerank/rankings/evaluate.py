@@ -30,10 +30,6 @@ class Qrels:
     files: tuple[Path, ...]
     relevance: Mapping[str, Mapping[int, float]]
 
-    @property
-    def queries(self) -> tuple[str, ...]:
-        return tuple(self.relevance)
-
 
 @dataclass(frozen=True)
 class Metrics:

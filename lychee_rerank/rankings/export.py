@@ -24,13 +24,12 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from lychee_rerank.results import ImageScore
-
-EncodedImage = bytes | str | Path  # the content of an image file, or its path
+from lychee_rerank.text.query import Query
 
 COLUMNS = ("rank", "score", "name", "method", "probability", "tier", "answer", "notes", "error", "seconds", "index")
 
@@ -60,22 +59,15 @@ def record(result: ImageScore) -> dict[str, object]:
     }
 
 
-def document(
-    ranking: Iterable[ImageScore], *, query: str = "", normalized: str = "", model: str = ""
-) -> dict[str, object]:
-    """A ranking as plain JSON values: the query as typed and as scored, the model's name, the results best first."""
-    results = [record(result) for result in ranking]
-    return {"query": query, "normalized": normalized, "model": model, "results": results}
-
-
-def to_json(ranking: Iterable[ImageScore], *, query: str = "", normalized: str = "", model: str = "") -> bytes:
-    """The ranking's `document` as JSON in UTF-8."""
-    return encode_json(document(ranking, query=query, normalized=normalized, model=model), indent=2) + b"\n"
+def to_json(ranking: Iterable[ImageScore], *, query: Query, model: str) -> bytes:
+    """A ranking as JSON: the query as typed and as scored, the model's name, the results best first."""
+    document = {"query": query.text, "normalized": query.normalized, "model": model}
+    return encode_json(document | {"results": [record(result) for result in ranking]}, indent=2)
 
 
 def encode_json(document: object, *, indent: int | None = None) -> bytes:
-    """JSON in UTF-8, Chinese unescaped. Undecodable bytes of a file name become JSON escapes."""
-    return json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace")
+    """JSON in UTF-8 and a line break, Chinese unescaped. Undecodable bytes of a file name become JSON escapes."""
+    return json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def to_csv(ranking: Iterable[ImageScore], *, query: str = "", header: bool = True) -> bytes:
@@ -111,16 +103,11 @@ def _text_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
-def to_zip(
-    ranking: Iterable[ImageScore],
-    sources: Sequence[EncodedImage] | Mapping[int, EncodedImage],
-    top: int,
-    target: BinaryIO,
-) -> int:
-    """Write the first `top` scored images, unchanged and named by `ranked_name`, to `target`; return their number.
+def to_zip(ranking: Iterable[ImageScore], sources: Sequence[bytes | Path], top: int, target: BinaryIO) -> None:
+    """Write the first `top` scored images, unchanged and named by `ranked_name`, to `target`.
 
-    `sources[result.index]` is the image of a result. Files are copied in chunks. Raises OSError where an image can no
-    longer be read.
+    `sources` are all images in input order, as encoded bytes or paths; files are copied in chunks. Raises OSError
+    where an image can no longer be read.
     """
     selected = [result for result in ranking if result.problem is None][:top]
     # Stored, not deflated: images are compressed already. Files dated before 1980 exist and must not end the export.
@@ -131,7 +118,6 @@ def to_zip(
                 archive.writestr(zipfile.ZipInfo(ranked_name(result)), source)
             else:
                 archive.write(source, ranked_name(result))
-    return len(selected)
 
 
 def ranked_name(result: ImageScore) -> str:

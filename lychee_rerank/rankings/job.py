@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from lychee_rerank.errors import LycheeError, OutOfMemoryError
-from lychee_rerank.reranker import ScoringOptions
+from lychee_rerank.reranker import Reranker, ScoringOptions
 from lychee_rerank.results import ImageScore, rank
 from lychee_rerank.text.query import Query
-from lychee_rerank.weights.locate import Checkpoint
 
 logger = logging.getLogger(__name__)
 
 JobState = Literal["loading", "scoring", "explaining", "done", "stopped", "failed"]
 _MAX_LATEST = 200
-
-
-class SupportsRanking(Protocol):
-    """What a job needs of a `Reranker`."""
-
-    @property
-    def checkpoint(self) -> Checkpoint: ...
-    def stream(
-        self, query: Query, images: Sequence[bytes | Path], *, options: ScoringOptions
-    ) -> Generator[ImageScore, None, None]: ...
-    def explain(
-        self, query: Query, result: ImageScore, image: bytes | Path, *, options: ScoringOptions
-    ) -> ImageScore: ...
-    def prompt_text(self, query: Query, *, options: ScoringOptions) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +71,7 @@ class Job(Generic[AnyJobImage]):
         self,
         query: Query,
         images: Sequence[AnyJobImage],
-        open_reranker: Callable[[], tuple[SupportsRanking, ScoringOptions]],
+        open_reranker: Callable[[], tuple[Reranker, ScoringOptions]],
         *,
         explain: bool = True,
     ) -> None:
@@ -101,8 +85,7 @@ class Job(Generic[AnyJobImage]):
         self._stop = Event()
         self._state: JobState = "loading"
         self._error: LycheeError | None = None
-        self._results: dict[int, ImageScore] = {}
-        self._latest: deque[ImageScore] = deque(maxlen=_MAX_LATEST)
+        self._results: dict[int, ImageScore] = {}  # by index, in the order they came
         self._explained = 0
         self._scoring_started = self._scoring_ended = time.monotonic()
         self._thread = Thread(target=self._run, name="ranking", daemon=True)
@@ -118,12 +101,12 @@ class Job(Generic[AnyJobImage]):
 
     def status(self) -> JobStatus:
         with self._lock:
-            results, latest, state = list(self._results.values()), tuple(self._latest), self._state
-            explained, error = self._explained, self._error
+            results, explained = list(self._results.values()), self._explained
+            state, error = self._state, self._error
         end = self._scoring_ended if state in ("done", "stopped", "failed") else time.monotonic()
         seconds, total = end - self._scoring_started, len(self.images)
         left = seconds / len(results) * (total - len(results)) if results and state == "scoring" else None
-        ranking = tuple(rank(results))
+        ranking, latest = tuple(rank(results)), tuple(results[-_MAX_LATEST:])
         return JobStatus(state, total, ranking, latest, explained, left, self._stop.is_set(), seconds, error)
 
     def _run(self) -> None:
@@ -145,18 +128,17 @@ class Job(Generic[AnyJobImage]):
             logger.exception("The ranking broke off.")
             self._set_state("failed", LycheeError(f"The ranking broke off: {error}"))
 
-    def _score(self, reranker: SupportsRanking, options: ScoringOptions) -> None:
+    def _score(self, reranker: Reranker, options: ScoringOptions) -> None:
         self._scoring_started = self._scoring_ended = time.monotonic()
         results = reranker.stream(self.query, [image.source for image in self.images], options=options)
         while not self._stop.is_set() and (result := next(results, None)) is not None:
             result = replace(result, name=self.images[result.index].name)
             with self._lock:
                 self._results[result.index] = result
-                self._latest.append(result)
                 self._scoring_ended = time.monotonic()
         results.close()
 
-    def _complete_answers(self, reranker: SupportsRanking, options: ScoringOptions) -> None:
+    def _complete_answers(self, reranker: Reranker, options: ScoringOptions) -> None:
         """Complete the answers with their reasons, best image first."""
         for result in self.status().ranking:
             if self._stop.is_set():

@@ -15,7 +15,6 @@ from lychee_rerank.rankings.store import ImageFile, Journal, fingerprint, hash_f
 from lychee_rerank.reranker import Reranker, ScoringOptions
 from lychee_rerank.results import ImageScore, rank
 from lychee_rerank.text.query import Query
-from lychee_rerank.weights.locate import Checkpoint
 
 # Each query scores a whole batch before the next batch is read, so that the image features cached for the first query
 # serve the others. Batches grow: the first score comes soon, and hashing the files of the next one costs no wait.
@@ -28,16 +27,13 @@ def journal_for(reranker: Reranker, query: Query, folder: Path, options: Scoring
     """The journal of one ranking. Its name depends on all that can change a score: the prompt, which contains query
     and instruction, and the method, fit and weights.
     """
-    options = options or reranker.options
-    prompt, weights = reranker.prompt_text(query, options=options), _weights_id(reranker.checkpoint)
+    options, checkpoint = options or reranker.options, reranker.checkpoint
+    if checkpoint.source == "server":  # whose weights cannot be read
+        weights = f"{checkpoint.url} {checkpoint.name}"
+    else:
+        weights = fingerprint(checkpoint.path)
+    prompt = reranker.prompt_text(query, options=options)
     return journal_path(folder, prompt=prompt, method=options.method, fit=options.fit, weights=weights)
-
-
-def _weights_id(checkpoint: Checkpoint) -> str:
-    """Identifies the weights; those of a server cannot be read, so its address and the model's name stand for them."""
-    if checkpoint.source == "server":
-        return f"{checkpoint.url} {checkpoint.name}"
-    return fingerprint(checkpoint.path)
 
 
 class ResumableRun:

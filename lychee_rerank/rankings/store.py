@@ -56,8 +56,10 @@ class Journal:
 
     def __init__(self, path: Path, *, about: dict[str, str] | None = None, fresh: bool = False) -> None:
         self._path = path
-        self._lock = _acquire_lock(path)
+        self._lock = FileLock(path.with_suffix(".lock"))
         with _as_journal_error(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
             if fresh:
                 path.unlink(missing_ok=True)
             self._offsets = _read_offsets(path)
@@ -72,9 +74,6 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def __len__(self) -> int:
-        return len(self._offsets)
 
     def __contains__(self, key: str | None) -> bool:
         return key in self._offsets
@@ -115,20 +114,11 @@ class Journal:
 def _as_journal_error(path: Path) -> Iterator[None]:
     try:
         yield
+    except Timeout as error:
+        raise JournalError("Another run is scoring this query already; wait for it or stop it.") from error
     except OSError as error:
         reason = error.strerror or error
         raise JournalError(f"Scores cannot be kept in {path.parent} (see --journal): {reason}.") from error
-
-
-def _acquire_lock(path: Path) -> FileLock:
-    lock = FileLock(path.with_suffix(".lock"))
-    with _as_journal_error(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout as error:
-            raise JournalError("Another run is scoring this query already; wait for it or stop it.") from error
-    return lock
 
 
 def _read_offsets(path: Path) -> dict[str, int]:
@@ -141,8 +131,10 @@ def _read_offsets(path: Path) -> dict[str, int]:
             if not line.endswith(b"\n"):
                 break
             try:
-                if key := _parse_key(line):
-                    offsets[key] = offset
+                entry = json.loads(line)
+                if "about" not in entry:
+                    _to_result(entry["result"])
+                    offsets[str(entry["picture"])] = offset
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 damaged += 1
             offset += len(line)
@@ -152,16 +144,8 @@ def _read_offsets(path: Path) -> dict[str, int]:
     return offsets
 
 
-def _parse_key(line: bytes) -> str | None:
-    """The key of the image whose score a line holds; None for the first line. Raises several errors for damage."""
-    entry = json.loads(line)
-    if "about" in entry:
-        return None
-    _to_result(entry["result"])
-    return str(entry["picture"])
-
-
 def _to_result(fields: dict[str, object]) -> ImageScore:
+    """The inverse of `dataclasses.asdict`. Raises several errors for damage."""
     parsed, problem = fields.pop("parsed"), fields.pop("problem")
     fields["score"] = float(fields["score"])  # type: ignore[arg-type]
     if isinstance(parsed, dict):
@@ -182,21 +166,24 @@ def score_missing(
     `stream` takes paths and gives one result for each, in their order (`Reranker.stream` with its query bound).
     A failure is not kept, so the next run tries that image again.
     """
-    first = {file.key or file.index: file for file in reversed(files)}  # of equal files
-    missing = [file for file in files if first[file.key or file.index] is file and file.key not in journal]
-    results = iter(stream(file.path for file in missing))
-    pending = {file.index for file in missing}
-    failed: dict[str, ImageScore] = {}
+    missing: dict[str | int, str] = {}  # the path of the first of equal files
     for file in files:
-        key = file.key or ""
-        if file.index in pending:
+        if file.key not in journal:
+            missing.setdefault(file.key or file.index, file.path)
+    results = iter(stream(iter(missing.values())))
+    failed: dict[str | int, ImageScore] = {}
+    for file in files:
+        identity = file.key or file.index
+        if file.key is not None and file.key in journal:
+            result = journal.get(file.key)
+        elif identity in failed:
+            result = failed[identity]
+        else:
             result = next(results)
             if result.problem is not None:
-                failed[key] = result
-            elif key:
-                journal.add(key, result)
-        else:
-            result = journal.get(key) if key in journal else failed[key]
+                failed[identity] = result
+            elif file.key is not None:
+                journal.add(file.key, result)
         yield dataclasses.replace(result, index=file.index, name=file.path)
 
 

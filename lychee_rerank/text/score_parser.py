@@ -150,24 +150,24 @@ _PLAIN = [(re.compile(pattern), new) for pattern, new in _STEPS]
 
 @dataclass(frozen=True)
 class _Text:
-    """Characters, each with its place (start, end) in the answer."""
+    """Characters, each with its position (start, end) in the answer."""
 
     text: str
-    places: list[tuple[int, int]]
+    positions: list[tuple[int, int]]
 
     def replace(self, pattern: re.Pattern[str], new: _New) -> _Text:
-        """With every match replaced; each new character stands in the place of the whole match."""
+        """With every match replaced; each new character has the position of the whole match."""
         text: list[str] = []
-        places: list[tuple[int, int]] = []
+        positions: list[tuple[int, int]] = []
         done = 0
         for match in pattern.finditer(self.text):
             start, end = match.span()
             replacement = match.expand(new) if isinstance(new, str) else new(match)
             text += self.text[done:start], replacement
-            places += self.places[done:start]
-            places += [(self.places[start][0], self.places[end - 1][1])] * len(replacement)
+            positions += self.positions[done:start]
+            positions += [(self.positions[start][0], self.positions[end - 1][1])] * len(replacement)
             done = end
-        return _Text("".join([*text, self.text[done:]]), places + self.places[done:])
+        return _Text("".join([*text, self.text[done:]]), positions + self.positions[done:])
 
 
 def parse_score(answer: str) -> ParsedScore:
@@ -177,7 +177,7 @@ def parse_score(answer: str) -> ParsedScore:
         for match in pattern.finditer(plain.text):
             value = _value(match)
             start, end = match.start("number"), max(match.end("number"), match.end("upper"))
-            span = plain.places[start][0], plain.places[end - 1][1]
+            span = plain.positions[start][0], plain.positions[end - 1][1]
             in_digits = any(character.isdecimal() for character in answer[slice(*span)])
             if value is None or (rule.tier == "fallback" and not in_digits):  # "two dogs" is no score
                 continue

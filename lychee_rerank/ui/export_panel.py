@@ -18,14 +18,14 @@ def show(job: RankingJob, language: Language) -> None:
     if not scored:
         st.caption(t(language, "no_scores_yet"))
         return
-    query = job.query
     csv_column, json_column, zip_column = st.columns(3, gap="large")
     with csv_column:
-        _button(t(language, "csv"), lambda: to_csv(job.status().ranking, query=query.text), "ranking.csv")
+        _button(t(language, "csv"), lambda: to_csv(job.status().ranking, query=job.query.text), "ranking.csv")
         st.caption(t(language, "csv_hint"))
     with json_column:
-        kwargs = {"query": query.text, "normalized": query.normalized, "model": job.model}
-        _button(t(language, "json"), lambda: to_json(job.status().ranking, **kwargs), "ranking.json")
+        _button(
+            t(language, "json"), lambda: to_json(job.status().ranking, query=job.query, model=job.model), "ranking.json"
+        )
         st.caption(t(language, "json_hint"))
     with zip_column:
         button_row = st.container()  # in line with the other buttons, above the number that it depends on

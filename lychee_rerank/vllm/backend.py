@@ -161,8 +161,7 @@ class VLLMBackend:
         return choice
 
     def _incompatible_error(self, reason: str) -> ServerError:
-        url = self.client.url
-        return ServerError(f"The server at {url} cannot be used for scoring: {reason}.", url=url)
+        return ServerError(f"The server at {self.client.url} cannot be used for scoring: {reason}.")
 
 
 def _to_chat(messages: Messages, image: Image.Image, multiple: int) -> Messages:

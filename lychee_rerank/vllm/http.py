@@ -97,7 +97,7 @@ class RetryingClient:
 
     def _parse(self, response: urllib3.BaseHTTPResponse, path: str) -> dict[str, Any]:
         if response.status != HTTPStatus.OK:
-            raise self._error(_describe_status(response, path), response.status)
+            raise self._error(_describe_status(response, path))
         with suppress(ValueError):
             if isinstance(content := response.json(), dict):
                 return content
@@ -118,8 +118,8 @@ class RetryingClient:
             return False
         return health.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
-    def _error(self, reason: str, status: int | None = None) -> ServerError:
-        return ServerError(f"The server at {self.url} {reason}.", url=self.url, status=status)
+    def _error(self, reason: str) -> ServerError:
+        return ServerError(f"The server at {self.url} {reason}.")
 
 
 class _RetryPolicy(urllib3.Retry):

@@ -35,22 +35,17 @@ class RemoteFile:
 class CacheEntry:
     """Where one revision of a model belongs in the cache of its hub.
 
-    folder: the checkpoint. blobs, ref: Hugging Face's folder of contents by checksum, and the file that names the
-    current commit; ModelScope has neither.
+    folder: the checkpoint. download_folder: where bytes are written to; for Hugging Face the contents by checksum,
+    else the checkpoint. ref: Hugging Face's file that names the current commit; ModelScope has none.
     """
 
     folder: Path
-    blobs: Path | None = None
+    download_folder: Path
     ref: Path | None = None
-
-    @property
-    def download_folder(self) -> Path:
-        """The folder that bytes are written to."""
-        return self.blobs or self.folder
 
     def final_path(self, file: RemoteFile) -> Path:
         """Where the bytes of a complete file are kept."""
-        return self.blobs / file.checksum if self.blobs else self.folder / file.name
+        return self.download_folder / (file.checksum if self.ref else file.name)
 
     def partial_path(self, file: RemoteFile) -> Path:
         """Where they are kept until then; named by content, so that a file that changed is never continued.
@@ -66,7 +61,7 @@ class CacheEntry:
 
     def commit(self, files: Iterable[RemoteFile]) -> None:
         """Make this revision the current one. The last step: a revision fetched before stays current until then."""
-        if self.blobs is None or self.ref is None:
+        if self.ref is None:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         for file in files:
@@ -93,7 +88,7 @@ def modelscope_root() -> Path:
 def huggingface_entry(repo: str, commit: str) -> CacheEntry:
     """Where the Hugging Face cache keeps a commit of `repo`."""
     model = _huggingface_model(repo)
-    return CacheEntry(model / "snapshots" / commit, model / "blobs", model / "refs" / "main")
+    return CacheEntry(model / "snapshots" / commit, download_folder=model / "blobs", ref=model / "refs" / "main")
 
 
 def modelscope_entry(repo: str) -> CacheEntry:
@@ -101,7 +96,8 @@ def modelscope_entry(repo: str) -> CacheEntry:
     root, (owner, name) = modelscope_root(), repo.split("/")
     older = (models / owner / name.replace(".", "___") for models in (root / "models", root / "hub" / "models"))
     current = root / "models" / f"{owner}--{name}" / "snapshots" / "master"
-    return CacheEntry(next((folder for folder in older if folder.is_dir()), current))
+    folder = next((folder for folder in older if folder.is_dir()), current)
+    return CacheEntry(folder, download_folder=folder)
 
 
 def cached_folders(repo: str) -> dict[Hub, list[Path]]:

@@ -54,12 +54,10 @@ def download(
         raise DownloadError(f'Another download of "{repo}" is running; wait for it or stop it.') from error
     except OSError as error:
         path = error.filename or download_folder
-        raise DownloadError(f"{path} cannot be written: {error.strerror or error}.", folder=folder) from error
+        raise DownloadError(f"{path} cannot be written: {error.strerror or error}.") from error
     if problems := tuple(validate_checkpoint(folder)):
         raise DownloadError(
-            f'"{repo}" was fetched whole from {snapshot.host}, but cannot be used: {"; ".join(problems)}.',
-            folder=folder,
-            problems=problems,
+            f'"{repo}" was fetched whole from {snapshot.host}, but cannot be used: {"; ".join(problems)}.'
         )
     return Checkpoint(folder, repo, hub)
 
@@ -71,8 +69,7 @@ def _check_disk_space(snapshot: RemoteSnapshot, missing_bytes: int) -> None:
         raise DownloadError(
             f"The download needs {format_bytes(missing_bytes)} more, and {format_bytes(free_bytes)} are free in "
             f"{snapshot.cache.download_folder}: make room, or name a folder on a larger disk in the environment "
-            f"variable {variable}.",
-            folder=snapshot.cache.folder,
+            f"variable {variable}."
         )
 
 

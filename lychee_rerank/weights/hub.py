@@ -26,6 +26,7 @@ _NEEDED = (
     "*.safetensors.index.json",
 )
 _LISTING_TIMEOUT_S = 20
+_INVALID_NAME = '"{}" cannot be a model on a hub; names are an owner and a name, such as Qwen/Qwen2.5-VL-7B.'
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,10 @@ def fetch_listing(repo: str, hub: Hub = "huggingface", endpoint: str | None = No
     """
     import httpx2
     from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo, re.ASCII):
-        raise InputError(_invalid_name(repo))
+        raise InputError(_INVALID_NAME.format(repo))
     modelscope = os.environ.get("MODELSCOPE_ENDPOINT") or "https://www.modelscope.cn"
     address = (endpoint or (modelscope if hub == "modelscope" else constants.ENDPOINT)).rstrip("/")
     if not is_http_url(address):
@@ -57,6 +59,13 @@ def fetch_listing(repo: str, hub: Hub = "huggingface", endpoint: str | None = No
     host = urlsplit(address).netloc
     try:
         snapshot = (_list_modelscope if hub == "modelscope" else _list_huggingface)(repo, address, host)
+    except HFValidationError as error:
+        raise InputError(_INVALID_NAME.format(repo)) from error
+    except (HfHubHTTPError, httpx2.HTTPStatusError) as error:
+        status, code = error.response.status_code, error.response.headers.get("X-Error-Code", "")
+        raise DownloadError(http_error_message(hub, host, f'"{repo}"', status, code)) from error
+    except OfflineModeIsEnabled as error:
+        raise DownloadError("HF_HUB_OFFLINE is set, so nothing is fetched: unset it and try again.") from error
     except httpx2.RequestError as error:
         raise DownloadError(
             f"{host} cannot be reached ({str(error) or type(error).__name__}): check the connection, or fetch from a "
@@ -93,23 +102,13 @@ def http_error_message(hub: Hub, host: str, requested: str, status: int, code: s
 
 
 def _list_huggingface(repo: str, address: str, host: str) -> RemoteSnapshot:
-    """Raises, beside LycheeErrors, httpx2.RequestError and whatever reading a strange listing raises."""
+    """Raises what its library raises, and whatever reading a strange listing raises."""
     from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented all the same
 
     token = None if address == constants.ENDPOINT else False  # the person's token goes to no mirror named just now
-    try:
-        model = HfApi(address, token=token).model_info(
-            repo, revision="main", files_metadata=True, timeout=_LISTING_TIMEOUT_S
-        )
-    except HFValidationError as error:
-        raise InputError(_invalid_name(repo)) from error
-    except OfflineModeIsEnabled as error:
-        raise DownloadError("HF_HUB_OFFLINE is set, so nothing is fetched: unset it and try again.") from error
-    except HfHubHTTPError as error:
-        status, code = error.response.status_code, error.response.headers.get("X-Error-Code", "")
-        raise DownloadError(http_error_message("huggingface", host, f'"{repo}"', status, code)) from error
+    api = HfApi(address, token=token)
+    model = api.model_info(repo, revision="main", files_metadata=True, timeout=_LISTING_TIMEOUT_S)
     commit = _hex_digits(model.sha)
     base = f"{address}/{repo}/resolve/{commit}"
     files = tuple(
@@ -127,8 +126,7 @@ def _list_modelscope(repo: str, address: str, host: str) -> RemoteSnapshot:
 
     base, query = f"{address}/api/v1/models/{repo}/repo", {"Revision": "master", "Recursive": "True"}
     response = httpx2.get(f"{base}/files", params=query, timeout=_LISTING_TIMEOUT_S, follow_redirects=True)
-    if response.is_error:
-        raise DownloadError(http_error_message("modelscope", host, f'"{repo}"', response.status_code))
+    response.raise_for_status()
     base = f"{base}?Revision=master&FilePath="
     files = tuple(
         _remote_file(name, entry["Size"], entry.get("Sha256") or "", base + quote(name))
@@ -156,7 +154,3 @@ def _hex_digits(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", value):
         raise ValueError(str(value))
     return value
-
-
-def _invalid_name(repo: str) -> str:
-    return f'"{repo}" cannot be a model on a hub; names are an owner and a name, such as Qwen/Qwen2.5-VL-7B.'

@@ -47,7 +47,10 @@ def find_checkpoint(model: str = "auto") -> Checkpoint:
     "auto" takes `LYCHEE_MODEL`, else the published weights from the Hugging Face or ModelScope cache if they are
     complete, else the demo checkpoint. Raises CheckpointError where the one asked for is missing or damaged.
     """
-    return _require_valid(resolve_checkpoint(model))
+    checkpoint = resolve_checkpoint(model)
+    if checkpoint.problems:
+        raise CheckpointError(f"The checkpoint in {checkpoint.path} cannot be used: {'; '.join(checkpoint.problems)}.")
+    return checkpoint
 
 
 def resolve_checkpoint(model: str = "auto") -> Checkpoint:
@@ -78,7 +81,7 @@ def _cached_checkpoints(repo: str) -> Iterator[Checkpoint]:
 def _resolve_name(model: str, source: str) -> Checkpoint:
     if model == "demo":
         return _open(DEMO_FOLDER, "demo", "demo")
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))  # Path's own raises for an unknown user
     if _exists(folder):
         return _open(folder, folder.resolve().name, source)
     if cached := list(_cached_checkpoints(model)):
@@ -98,15 +101,5 @@ def _exists(folder: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name that no file can have
         return False
     except OSError as error:
-        raise CheckpointError(f"{str(folder)[:200]} cannot be read ({error.strerror}).", folder=folder) from error
+        raise CheckpointError(f"{str(folder)[:200]} cannot be read ({error.strerror}).") from error
     return True
-
-
-def _require_valid(checkpoint: Checkpoint) -> Checkpoint:
-    if checkpoint.problems:
-        raise CheckpointError(
-            f"The checkpoint in {checkpoint.path} cannot be used: {'; '.join(checkpoint.problems)}.",
-            folder=checkpoint.path,
-            problems=checkpoint.problems,
-        )
-    return checkpoint

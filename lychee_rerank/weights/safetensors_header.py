@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 import re
-import struct
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from lychee_rerank.errors import CheckpointError
 
 Shape = tuple[int, ...]
-Blocks = dict[str, dict[int, tuple[str, Shape]]]  # tensor name within a block -> block number -> full name and shape
+Blocks = dict[tuple[str, str], dict[int, Shape]]  # tensor name before and after its block's number -> number -> shape
 
-_MAX_HEADER_BYTES = 100 * 1024 * 1024  # the limit of the safetensors library
-_DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+_DTYPES = frozenset({"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL"})
 # Both layouts in circulation: "model.layers.0.", "model.language_model.layers.0.", "visual.blocks.0.".
-_BLOCK = re.compile(r"(?P<kind>visual\.blocks|(?:model|language_model)\.layers)\.(?P<number>\d+)\.(?P<rest>.+)")
-_TITLES = {"visual.blocks": "vision blocks", "layers": "decoder blocks"}
+_BLOCK = re.compile(r"(?P<kind>visual\.blocks|(?:model|language_model)\.layers)\.(?P<number>\d+)\.")
 # Where config.json leaves one out, transformers would take it from another model of the family.
 _REQUIRED_SIZES = {
     "hidden_size": "how wide the model is",
@@ -32,25 +29,43 @@ _REQUIRED_SIZES = {
 
 def read_tensor_shapes(file: Path) -> dict[str, Shape]:
     """The tensors of a safetensors file. Raises CheckpointError, with what is wrong, where it is not whole."""
-    header, data_bytes = _read_header(file)
     try:
-        spans = {name: _span(name, entry, file.name) for name, entry in header.items() if name != "__metadata__"}
-    except (LookupError, TypeError, ValueError) as error:
-        raise _damaged(file) from error
-    ordered = sorted(spans.values())
-    expected_bytes = ordered[-1][1] if ordered else 0
-    if data_bytes != expected_bytes:
-        size = file.stat().st_size
-        raise CheckpointError(f"{file.name} has {size} bytes and should have {size - data_bytes + expected_bytes}")
-    if any(previous[1] != following[0] for previous, following in pairwise([(0, 0), *ordered])):
-        raise CheckpointError(f"{file.name} is damaged: its tensors do not lie one behind the other")
-    return {name: tuple(header[name]["shape"]) for name in spans}
+        with safe_open(file, "numpy") as content:
+            tensors = {name: content.get_slice(name) for name in content.keys()}
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{file.name} is missing") from error
+    except OSError as error:
+        raise CheckpointError(f"{file.name} cannot be read ({error.strerror or error})") from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{file.name} {_describe_damage(file, str(error))}") from error
+    for name, tensor in tensors.items():
+        if tensor.get_dtype() not in _DTYPES:
+            raise CheckpointError(f"{file.name} holds {name} as {tensor.get_dtype()}, which is not loaded")
+    return {name: tuple(tensor.get_shape()) for name, tensor in tensors.items()}
+
+
+def _describe_damage(file: Path, reason: str) -> str:
+    """What a person can do something about, else the library's reason."""
+    with file.open("rb") as content:
+        start = content.read(8)
+        if len(start) < 8:
+            return f"is empty or cut short ({len(start)} bytes)"
+        if start == b"version ":
+            return "is only a pointer of git-lfs; the file itself was not fetched"
+        if "not fully covered" in reason:
+            length = int.from_bytes(start, "little")
+            header = json.loads(content.read(length))
+            ends = (entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
+            return f"has {file.stat().st_size} bytes and should have {8 + length + max(ends, default=0)}"
+    reason = reason.removeprefix("Error while deserializing header: ")
+    return f"is not a safetensors file, or its start is damaged ({reason:.80})"
 
 
 def check_against_config(shapes: Mapping[str, Shape], config: Mapping[str, Any]) -> Iterator[str]:
     """One sentence for each thing that config.json leaves open, or says otherwise than the weights."""
-    text, vision = _text_config(config), config.get("vision_config")
-    vision_blocks = _blocks(shapes, "visual.blocks")
+    nested, vision = config.get("text_config"), config.get("vision_config")
+    text = nested if isinstance(nested, dict) else config  # older checkpoints keep the decoder's part at the top
+    decoder_blocks, vision_blocks = _blocks(shapes, "layers"), _blocks(shapes, "visual.blocks")
     # transformers 4.49 left out of vision_config whatever is as in the family's first model, the depth too.
     depth: Any = vision.get("depth", len(_numbers(vision_blocks))) if isinstance(vision, dict) else None
     if not _is_count(depth):
@@ -60,54 +75,9 @@ def check_against_config(shapes: Mapping[str, Shape], config: Mapping[str, Any])
     elif not (text.get("rope_scaling") or text.get("rope_parameters")):
         yield "config.json does not say how the model encodes positions (rope_scaling)"
     else:
-        yield from _check_blocks(_blocks(shapes, "layers"), "layers", text["num_hidden_layers"])
-        yield from _check_blocks(vision_blocks, "visual.blocks", depth)
+        yield from _check_blocks(decoder_blocks, "decoder blocks", text["num_hidden_layers"])
+        yield from _check_blocks(vision_blocks, "vision blocks", depth)
         yield from _check_embeddings(shapes, text)
-
-
-def _read_header(file: Path) -> tuple[dict[str, Any], int]:
-    """The header, and how many bytes follow it."""
-    try:
-        with file.open("rb") as content:
-            start = content.read(8)
-            if len(start) < 8:
-                raise CheckpointError(f"{file.name} is empty or cut short ({len(start)} bytes)")
-            if start.startswith(b"version "):
-                raise CheckpointError(f"{file.name} is only a pointer of git-lfs; the file itself was not fetched")
-            (length,) = struct.unpack("<Q", start)
-            header = json.loads(content.read(length)) if length <= _MAX_HEADER_BYTES else None
-        data_bytes = file.stat().st_size - 8 - length
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{file.name} is missing") from error
-    except OSError as error:
-        raise CheckpointError(f"{file.name} cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise _damaged(file) from error
-    if not isinstance(header, dict):
-        raise _damaged(file)
-    return header, data_bytes
-
-
-def _span(name: str, entry: Any, file: str) -> tuple[int, int]:
-    """Start and end of a tensor. Raises LookupError, TypeError or ValueError for what is no description of one."""
-    shape, (start, end), dtype = entry["shape"], entry["data_offsets"], entry["dtype"]
-    if dtype not in _DTYPE_BYTES:
-        raise CheckpointError(f"{file} holds {name} as {dtype}, which is not loaded")
-    if any(type(number) is not int or number < 0 for number in (*shape, start, end)):
-        raise ValueError(name)
-    if end - start != math.prod(shape) * _DTYPE_BYTES[dtype]:
-        raise CheckpointError(f"{file} is damaged: {name} has {end - start} bytes, which is not what its shape needs")
-    return start, end
-
-
-def _damaged(file: Path) -> CheckpointError:
-    return CheckpointError(f"{file.name} is not a safetensors file, or its start is damaged")
-
-
-def _text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The decoder's part of the configuration, which older checkpoints keep at the top."""
-    nested = config.get("text_config")
-    return nested if isinstance(nested, dict) else config
 
 
 def _is_count(value: object) -> bool:
@@ -119,7 +89,8 @@ def _blocks(shapes: Mapping[str, Shape], kind: str) -> Blocks:
     for name, shape in shapes.items():
         match = _BLOCK.search(name)
         if match and match["kind"].endswith(kind):
-            blocks.setdefault(match["rest"], {})[int(match["number"])] = name, shape
+            start, end = match.span("number")
+            blocks.setdefault((name[:start], name[end:]), {})[int(match["number"])] = shape
     return blocks
 
 
@@ -127,21 +98,20 @@ def _numbers(blocks: Blocks) -> set[int]:
     return set().union(*blocks.values())
 
 
-def _check_blocks(blocks: Blocks, kind: str, expected: int) -> Iterator[str]:
+def _check_blocks(blocks: Blocks, title: str, expected: int) -> Iterator[str]:
     """As many as expected, each with the same tensors in the same shapes; only the first difference is reported."""
     numbers = _numbers(blocks)
     if numbers != set(range(expected)):
-        yield f"config.json promises {expected} {_TITLES[kind]}, and the weights hold {len(numbers)}"
+        yield f"config.json promises {expected} {title}, and the weights hold {len(numbers)}"
         return
-    for tensors in blocks.values():
-        if missing := numbers - set(tensors):
-            number, (name, _) = next(iter(tensors.items()))
-            yield f"the weights do not hold {name.replace(f'.{number}.', f'.{min(missing)}.', 1)}"
+    for (prefix, suffix), by_number in blocks.items():
+        if missing := numbers - set(by_number):
+            yield f"the weights do not hold {prefix}{min(missing)}{suffix}"
             return
-        shapes = [shape for _, shape in tensors.values()]
+        shapes = list(by_number.values())
         usual = max(shapes, key=shapes.count)
-        if deviating := [name for name, shape in tensors.values() if shape != usual]:
-            yield f"{deviating[0]} has not the shape that it has in other blocks"
+        if deviating := [number for number, shape in by_number.items() if shape != usual]:
+            yield f"{prefix}{deviating[0]}{suffix} has not the shape that it has in other blocks"
             return
 
 

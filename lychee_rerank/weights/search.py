@@ -38,7 +38,7 @@ def search_locations(model: str = "auto") -> tuple[Checkpoint | None, tuple[Sear
         checkpoint = resolve_checkpoint(model)
         requested = _describe(checkpoint)
     except CheckpointError as error:
-        requested = FoundCheckpoint(model, str(error.folder or model), 0, (str(error),))
+        requested = FoundCheckpoint(model, model, 0, (str(error),))
     argument = SearchLocation("argument", "") if model == "auto" else SearchLocation("argument", model, (requested,))
     checkpoints = list_checkpoints()
     folders = {"huggingface": str(huggingface_root()), "modelscope": str(modelscope_root()), "demo": ""}

@@ -129,7 +129,7 @@ class Transfer:
             try:
                 self._append_missing(client, file, partial)
                 reason = "it ended early"
-            except (httpx2.RequestError, _ServerBusyError) as error:
+            except httpx2.RequestError as error:
                 reason = str(error) or type(error).__name__
             if _size(partial) >= file.size:
                 return
@@ -161,7 +161,7 @@ class Transfer:
     def _check_response(self, response: httpx2.Response, file: RemoteFile) -> None:
         status, headers = response.status_code, response.headers
         if status in _TRANSIENT_STATUSES:
-            raise _ServerBusyError(f"it answers {status}")
+            raise httpx2.RequestError(f"it answers {status}")  # retried like a broken connection
         if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise _SizeMismatchError("fewer")
         if not response.is_success:
@@ -186,10 +186,6 @@ class Transfer:
     def _raise_if_cancelled(self) -> None:
         if self._cancelled.is_set():
             raise DownloadStoppedError("The download was stopped.")
-
-
-class _ServerBusyError(Exception):
-    """The server asks to come back later."""
 
 
 class _SizeMismatchError(Exception):

@@ -8,6 +8,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,16 @@ from lychee_rerank.weights import families
 from lychee_rerank.weights.safetensors_header import Shape, check_against_config, read_tensor_shapes
 
 INDEX = "model.safetensors.index.json"
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_UNUSABLE_WEIGHTS = {  # what is there in place of weights -> what is wrong
+    **dict.fromkeys(("*.bin", "*.pt", "*.pth", "*.ckpt"), "its weights are not safetensors, the only kind loaded"),
+    "adapter_config.json": "it holds only an adapter (LoRA): merge it into its base model first",
+    "*.gguf": "its weights are GGUF, and only safetensors are loaded",
+    "*.safetensors": f"{INDEX} is missing",
+}
+_NOT_JSON = {  # how a file begins -> what is wrong
+    "\ufeff": "begins with a byte order mark: save it as UTF-8 without one",
+    "version https://git-lfs": "is only a pointer of git-lfs; the file itself was not fetched",
+}
 # Read by the libraries that load the model, where present.
 _OPTIONAL = ("tokenizer_config.json", "generation_config.json", "special_tokens_map.json", "added_tokens.json")
 
@@ -27,82 +37,80 @@ def validate_checkpoint(folder: Path) -> Iterator[str]:
     if not folder.is_dir():
         yield f"{folder} is not a folder" if folder.exists() else f"there is no folder {folder}"
         return
+    config: dict[str, Any] = {}
+    with suppress(CheckpointError):  # `_check_config` raises it again
+        config = read_json(folder / "config.json")
+    checks = (
+        _check_config(folder),
+        _check_weights(folder, config),
+        _check_tokenizer(folder),
+        _check_processor(folder, config),
+        _check_template(folder),
+        *(_check_optional(folder / name) for name in _OPTIONAL),
+    )
+    for check in checks:
+        try:
+            yield from check
+        except CheckpointError as error:
+            yield str(error)
+        except PermissionError as error:
+            yield f"{folder} cannot be read ({error.strerror})"
+            return
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a file. Raises CheckpointError, with a phrase for a list of problems, where there is none."""
+    text = _read_text(file)
     try:
-        config, problems = read_json(folder / "config.json")
-        yield from problems or _check_config(config)
-        yield from _check_weights(folder, {} if problems else config)
-        yield from _check_tokenizer(folder)
-        yield from _check_processor(folder, config)
-        yield from _check_template(folder)
-        for name in _OPTIONAL:
-            if os.path.lexists(folder / name):
-                yield from read_json(folder / name)[1]
-    except PermissionError as error:
-        yield f"{folder} cannot be read ({error.strerror})"
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reasons = (reason for start, reason in _NOT_JSON.items() if text.startswith(start))
+        raise CheckpointError(f"{file.name} {next(reasons, 'cannot be read as JSON')}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{file.name} does not hold an object")
+    return content
 
 
-def read_json(file: Path) -> tuple[dict[str, Any], list[str]]:
-    """The object in a file, or else what is wrong with it."""
-    raw = b""
-    try:
-        raw = file.read_bytes()
-        content = json.loads(raw.decode("utf-8"))
-    except FileNotFoundError:
-        return {}, [f"{file.name} is missing"]
-    except OSError as error:
-        return {}, [f"{file.name} cannot be read ({error.strerror})"]
-    except (ValueError, RecursionError):
-        return {}, [f"{file.name} {_describe_invalid_json(raw)}"]
-    return (content, []) if isinstance(content, dict) else ({}, [f"{file.name} does not hold an object"])
-
-
-def image_processor_config(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    """How images are cut into patches, or else what is wrong with the file that says it.
+def image_processor_config(folder: Path) -> tuple[dict[str, Any], str]:
+    """How images are cut into patches, and the name of the file that says it. Raises as `read_json`.
 
     As in transformers: the "image_processor" of processor_config.json, which today's version writes, comes before
     preprocessor_config.json.
     """
-    if os.path.lexists(folder / "processor_config.json"):  # a link to nowhere is a file that is missing
-        content, problems = read_json(folder / "processor_config.json")
-        nested = content.get("image_processor")
-        if problems or isinstance(nested, dict):
-            return nested or {}, problems
-    return read_json(folder / "preprocessor_config.json")
+    modern, older = folder / "processor_config.json", folder / "preprocessor_config.json"
+    nested = read_json(modern).get("image_processor") if os.path.lexists(modern) else None
+    return (nested, modern.name) if isinstance(nested, dict) else (read_json(older), older.name)
 
 
 def read_chat_template(folder: Path) -> str | None:
     """The template in chat_template.jinja, else in chat_template.json, else in tokenizer_config.json.
 
-    Raises CheckpointError, with a phrase for a list of problems, where a file cannot be read or holds no text.
+    Raises as `read_json`, also where a file holds a template that is no text.
     """
-    modern = folder / "chat_template.jinja"
-    try:
-        if modern.exists():
-            return modern.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text in UTF-8"
-        raise CheckpointError(f"{modern.name} cannot be read ({reason})") from error
-    for name in ("chat_template.json", "tokenizer_config.json"):
-        content, problems = read_json(folder / name) if (folder / name).exists() else ({}, [])
-        if problems:
-            raise CheckpointError(problems[0])
-        template = content.get("chat_template")
+    if (folder / "chat_template.jinja").exists():
+        return _read_text(folder / "chat_template.jinja")
+    for file in (folder / "chat_template.json", folder / "tokenizer_config.json"):
+        template = read_json(file).get("chat_template") if file.exists() else None
         if isinstance(template, str):
             return template
         if template is not None:
-            raise CheckpointError(f"the chat template in {name} is not text")
+            raise CheckpointError(f"the chat template in {file.name} is not text")
     return None
 
 
-def _describe_invalid_json(raw: bytes) -> str:
-    if raw.startswith(b"\xef\xbb\xbf"):
-        return "begins with a byte order mark: save it as UTF-8 without one"
-    if raw.startswith(b"version https://git-lfs"):
-        return "is only a pointer of git-lfs; the file itself was not fetched"
-    return "cannot be read as JSON"
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{file.name} is missing") from error
+    except OSError as error:
+        raise CheckpointError(f"{file.name} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise CheckpointError(f"{file.name} cannot be read (not text in UTF-8)") from error
 
 
-def _check_config(config: Mapping[str, Any]) -> Iterator[str]:
+def _check_config(folder: Path) -> Iterator[str]:
+    config = read_json(folder / "config.json")
     architectures = families.architectures(config)
     family = families.find_family(architectures)
     if family is None:
@@ -116,11 +124,11 @@ def _check_config(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _check_weights(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
-    shards, problems = _expected_shards(folder)
+    problems: list[str] = []
     shapes: dict[str, Shape] = {}
-    for name in sorted(shards):
+    for name, tensors in sorted(_expected_shards(folder).items()):
         try:
-            shapes |= _read_shard(folder, name, shards[name])
+            shapes |= _read_shard(folder, name, tensors)
         except CheckpointError as error:
             problems.append(str(error))
     yield from problems
@@ -128,17 +136,20 @@ def _check_weights(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
         yield from check_against_config(shapes, config)
 
 
-def _expected_shards(folder: Path) -> tuple[dict[str, set[str]], list[str]]:
-    """The weight files there should be, each with the tensors that the index lists for it, and what is wrong."""
+def _expected_shards(folder: Path) -> dict[str, set[str]]:
+    """The weight files there should be, each with the tensors that the index lists for it."""
     if not os.path.lexists(folder / INDEX):
-        single = "model.safetensors"
-        return ({single: set()}, []) if os.path.lexists(folder / single) else ({}, [_explain_no_weights(folder)])
-    index, problems = read_json(folder / INDEX)
-    weight_map = index.get("weight_map")
+        if os.path.lexists(folder / "model.safetensors"):
+            return {"model.safetensors": set()}
+        reasons = (reason for pattern, reason in _UNUSABLE_WEIGHTS.items() if any(folder.glob(pattern)))
+        raise CheckpointError(next(reasons, "there are no weights (model.safetensors)"))
+    weight_map = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(f"{INDEX} names no weights")
     shards: dict[str, set[str]] = defaultdict(set)
-    for tensor, shard in weight_map.items() if isinstance(weight_map, dict) else ():
+    for tensor, shard in weight_map.items():
         shards[str(shard)].add(tensor)
-    return shards, problems or ([] if shards else [f"{INDEX} names no weights"])
+    return shards
 
 
 def _read_shard(folder: Path, name: str, expected: Collection[str]) -> dict[str, Shape]:
@@ -148,18 +159,6 @@ def _read_shard(folder: Path, name: str, expected: Collection[str]) -> dict[str,
     if missing := set(expected) - set(shapes):
         raise CheckpointError(f"{name} does not hold {min(missing)}")
     return shapes
-
-
-def _explain_no_weights(folder: Path) -> str:
-    if any(any(folder.glob(pattern)) for pattern in _PICKLES):
-        return "its weights are not safetensors, the only kind that is loaded"
-    if (folder / "adapter_config.json").exists():
-        return "it holds only an adapter (LoRA): merge it into its base model first"
-    if any(folder.glob("*.gguf")):
-        return "its weights are GGUF, and only safetensors are loaded"
-    if any(folder.glob("*.safetensors")):
-        return f"{INDEX} is missing"
-    return "there are no weights (model.safetensors)"
 
 
 def _check_tokenizer(folder: Path) -> Iterator[str]:
@@ -176,12 +175,12 @@ def _check_tokenizer(folder: Path) -> Iterator[str]:
 @lru_cache(maxsize=16)
 def _vocabulary_problems(file: Path, _stamp: tuple[int, int]) -> tuple[str, ...]:
     """Cached by size and time of change: the file has megabytes, and the page validates at every run of its script."""
-    content, problems = read_json(file)
+    content = read_json(file)
     model = content.get("model")
     nested = model.get("vocab") if isinstance(model, dict) else None
     vocabulary = content if file.name == "vocab.json" else nested
-    if problems or not isinstance(vocabulary, dict):
-        return tuple(problems or [f"{file.name} holds no vocabulary"])
+    if not isinstance(vocabulary, dict):
+        return (f"{file.name} holds no vocabulary",)
     for word in ("yes", "no"):  # byte-level vocabularies hold English words as they are
         if word not in vocabulary:
             return (f'its vocabulary does not hold "{word}" as one piece, so it cannot judge yes or no',)
@@ -189,29 +188,28 @@ def _vocabulary_problems(file: Path, _stamp: tuple[int, int]) -> tuple[str, ...]
 
 
 def _check_processor(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
-    settings, problems = image_processor_config(folder)
-    yield from problems
-    if problems:
-        return
-    for name in ("patch_size", "merge_size"):
-        if type(settings.get(name)) is not int or settings[name] < 1:
-            yield f"preprocessor_config.json does not say {name}"
+    settings, name = image_processor_config(folder)
+    for size in ("patch_size", "merge_size"):
+        if type(settings.get(size)) is not int or settings[size] < 1:
+            yield f"{name} does not say {size}"
             return
     vision = config.get("vision_config")
     patch = vision.get("patch_size") if isinstance(vision, dict) else None
     if patch is not None and patch != settings["patch_size"]:
-        yield f"preprocessor_config.json cuts patches of {settings['patch_size']} pixels, and config.json says {patch}"
+        yield f"{name} cuts patches of {settings['patch_size']} pixels, and config.json says {patch}"
     if not isinstance(settings.get("size") or {}, dict):
-        yield "preprocessor_config.json does not say how large pictures may be (size)"
+        yield f"{name} does not say how large pictures may be (size)"
 
 
 def _check_template(folder: Path) -> Iterator[str]:
-    try:
-        template = read_chat_template(folder)
-    except CheckpointError as error:
-        yield str(error)
-        return
+    template = read_chat_template(folder)
     if template is None:
         yield "the chat template is missing (chat_template.json or chat_template.jinja)"
     elif "<|image_pad|>" not in template:
         yield "the chat template has no place for a picture (<|image_pad|>)"
+
+
+def _check_optional(file: Path) -> Iterator[str]:
+    if os.path.lexists(file):
+        read_json(file)
+    yield from ()

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from lychee_rerank.errors import PictureProblem
 from lychee_rerank.rankings.export import COLUMNS, encode_json, ranked_name, record, to_csv, to_json, to_zip
 from lychee_rerank.results import ImageScore
+from lychee_rerank.text.query import normalize_query
 from lychee_rerank.text.score_parser import ParsedScore
 
 BEST = ImageScore(
@@ -35,6 +36,7 @@ BROKEN = ImageScore(
     index=0, name="坏.png", score=0.0, method="generate", rank=3, problem=PictureProblem("empty", size=0)
 )
 RANKING = [BEST, SECOND, BROKEN]
+QUERY = normalize_query("海边 RED")
 
 
 def read_rows(table: bytes) -> list[dict[str, str]]:
@@ -78,20 +80,21 @@ def test_any_text_survives_csv_and_json(name: str, answer: str) -> None:
     result = replace(BEST, name=name, answer=answer)
     (row,) = read_rows(to_csv([result]))
     assert row["rank"] == "1" and row["index"] == "1"
-    assert json.loads(to_json([result]))["results"][0]["answer"] == answer
+    assert json.loads(to_json([result], query=QUERY, model="demo"))["results"][0]["answer"] == answer
 
 
 def test_json_holds_the_documented_fields_in_order() -> None:
-    document = json.loads(to_json(RANKING, query="海边", normalized="海边", model="demo"))
+    document = json.loads(to_json(RANKING, query=QUERY, model="demo"))
     assert list(document) == ["query", "normalized", "model", "results"]
     assert all(tuple(result) == COLUMNS for result in document["results"])
+    assert (document["query"], document["normalized"]) == ("海边 RED", QUERY.normalized)
     assert document["results"][0]["score"] == 8.6
     assert document["results"][2]["score"] is None
     assert document["results"][2]["error"] == {"code": "empty", "message": "The file is empty (0 bytes)."}
 
 
 def test_json_leaves_chinese_readable() -> None:
-    assert "白色连衣裙".encode() in to_json(RANKING)
+    assert "白色连衣裙".encode() in to_json(RANKING, query=QUERY, model="demo")
 
 
 def test_a_file_name_that_is_not_valid_text_becomes_a_json_escape() -> None:
@@ -103,9 +106,8 @@ def test_a_file_name_that_is_not_valid_text_becomes_a_json_escape() -> None:
 def test_zip_holds_the_top_images_unchanged_and_named_by_rank(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(b"first")
     target = io.BytesIO()
-    count = to_zip(RANKING, {0: b"", 1: tmp_path / "x.jpg", 2: b"second"}, 5, target)
+    to_zip(RANKING, [b"", tmp_path / "x.jpg", b"second"], 5, target)
     archive = zipfile.ZipFile(target)
-    assert count == 2
     assert archive.namelist() == ["001_8.6_白色连衣裙 海边.jpg", "002_3.2_b.png"]
     assert [archive.read(name) for name in archive.namelist()] == [b"first", b"second"]
 
@@ -113,7 +115,7 @@ def test_zip_holds_the_top_images_unchanged_and_named_by_rank(tmp_path: Path) ->
 def test_zip_takes_no_more_than_asked_and_keeps_equal_names_apart() -> None:
     twins = [ImageScore(index=n, name="same.jpg", score=5.0, method="yes_no", rank=n + 1) for n in range(3)]
     target = io.BytesIO()
-    assert to_zip(twins, [b"0", b"1", b"2"], 2, target) == 2
+    to_zip(twins, [b"0", b"1", b"2"], 2, target)
     assert zipfile.ZipFile(target).namelist() == ["001_5.0_same.jpg", "002_5.0_same.jpg"]
 
 
@@ -123,7 +125,7 @@ def test_zip_of_big_files_needs_little_memory(tmp_path: Path) -> None:
         file.truncate(64 * 2**20)
     with (tmp_path / "out.zip").open("wb") as target:
         tracemalloc.start()
-        to_zip([BEST, SECOND], {1: big, 2: big}, 2, target)
+        to_zip([BEST, SECOND], [b"", big, big], 2, target)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 4 * 2**20

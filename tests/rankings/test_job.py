@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -86,7 +85,7 @@ def test_reasons_can_be_left_out() -> None:
 
 def test_a_model_that_cannot_be_loaded_fails_with_its_sentence() -> None:
     def broken() -> tuple[FakeReranker, ScoringOptions]:
-        raise CheckpointError("The checkpoint is damaged.", folder=Path("x"))
+        raise CheckpointError("The checkpoint is damaged.")
 
     job = Job(QUERY, red_images(1), broken)
     job.wait(10)

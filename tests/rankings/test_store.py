@@ -70,6 +70,10 @@ def write_files(folder: Path, *contents: str) -> list[ImageFile]:
     return files
 
 
+def count_scores(journal: Path) -> int:
+    return journal.read_bytes().count(b'"picture"')
+
+
 @pytest.mark.parametrize("result", [GENERATED, UNPARSED, FAILED], ids=["generated", "unparsed", "failed"])
 def test_a_score_comes_back_exactly_as_it_was_added(tmp_path: Path, result: ImageScore) -> None:
     with Journal(tmp_path / "j.jsonl") as journal:
@@ -89,7 +93,7 @@ def test_an_image_keeps_its_first_score(tmp_path: Path) -> None:
     with Journal(tmp_path / "j.jsonl") as journal:
         journal.add("k", GENERATED)
         journal.add("k", UNPARSED)
-        assert journal.get("k") == GENERATED and len(journal) == 1
+        assert journal.get("k") == GENERATED and count_scores(tmp_path / "j.jsonl") == 1
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -107,7 +111,7 @@ def test_a_journal_cut_anywhere_loses_only_what_was_cut(tmp_path: Path, cut: int
         assert [key in journal for key in "abc"] == [n < whole for n in range(3)]
         journal.add("d", UNPARSED)
     with Journal(path) as journal:
-        assert journal.get("d") == UNPARSED and len(journal) == whole + 1
+        assert journal.get("d") == UNPARSED and count_scores(path) == whole + 1
 
 
 def test_a_damaged_line_in_the_middle_costs_only_its_own_score(tmp_path: Path) -> None:
@@ -223,7 +227,7 @@ def test_images_that_fail_are_reported_each_time_and_tried_again_next_time(tmp_p
     stream = FakeStream()
     with Journal(tmp_path / "j.jsonl") as journal:
         results = list(score_missing(files, journal, stream)) + list(score_missing(files, journal, stream))
-        assert len(journal) == 0
+        assert count_scores(tmp_path / "j.jsonl") == 0
     assert [result.error for result in results] == ["There is no such file."] * 4
     assert len(stream.paths) == 4
 

@@ -42,7 +42,7 @@ def test_a_damaged_folder_is_described_where_it_is_only_resolved(folder: Path) -
         find_checkpoint(str(folder))
 
 
-@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "folder/" * 2000, f"{'a' * 250}/{'b' * 250}"])
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "folder/" * 2000, "~nobody/x", f"{'a' * 250}/{'b' * 250}"])
 def test_what_can_be_no_name_is_refused(name: str) -> None:
     with pytest.raises(CheckpointError):
         find_checkpoint(name)

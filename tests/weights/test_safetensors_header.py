@@ -75,13 +75,20 @@ DAMAGES: dict[str, tuple[Edit, str]] = {
     ),
     "a tensor of an unknown dtype": (
         add_tensor({"dtype": "Q9", "shape": [], "data_offsets": [0, 0]}),
-        f"{FIRST} holds odd as Q9",
+        f"{FIRST} is not a safetensors file, or its start is damaged (invalid JSON",
+    ),
+    "a tensor of eight bits": (
+        add_tensor({"dtype": "F8_E4M3", "shape": [0], "data_offsets": [0, 0]}),
+        f"{FIRST} holds odd as F8_E4M3, which is not loaded",
     ),
     "a tensor too short for its shape": (
         add_tensor({"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}),
-        "odd has 4 bytes",
+        f"{FIRST} is not a safetensors file, or its start is damaged (invalid shape",
     ),
-    "tensors that overlap": (edit_header(give_equal_shapes_one_span), "do not lie one behind the other"),
+    "tensors that overlap": (
+        edit_header(give_equal_shapes_one_span),
+        f"{FIRST} is not a safetensors file, or its start is damaged (invalid offset",
+    ),
     "a matrix transposed": (edit_header(transpose_a_matrix, FIRST, SECOND), f"{MATRIX} has not the shape"),
     "a matrix missing": (without_a_matrix, f"the weights do not hold model.{MATRIX}"),
     "another vocabulary": (set_values("config.json", vocab_size=5000), "embeddings of 5000 x 96, and the weights hold"),

@@ -144,6 +144,10 @@ def test_image_settings_may_stand_in_the_file_that_todays_transformers_writes(fo
     remove("preprocessor_config.json")(folder)
     write("processor_config.json", json.dumps({"image_processor": settings}))(folder)
     assert list(validate_checkpoint(folder)) == []
+    write("processor_config.json", json.dumps({"image_processor": settings | {"patch_size": 16}}))(folder)
+    assert list(validate_checkpoint(folder)) == [
+        "processor_config.json cuts patches of 16 pixels, and config.json says 14"
+    ]
     write("processor_config.json", json.dumps({"processor_class": "Qwen2_5_VLProcessor"}))(folder)
     assert list(validate_checkpoint(folder)) == ["preprocessor_config.json is missing"]
 
@@ -161,7 +165,7 @@ def test_a_folder_that_may_not_be_read_is_reported(folder: Path, monkeypatch: py
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", refused)
+        patch.setattr(Path, "read_text", refused)
         assert "config.json cannot be read (Permission denied)" in list(validate_checkpoint(folder))
     with monkeypatch.context() as patch:
         patch.setattr(Path, "stat", refused)

@@ -21,8 +21,9 @@ PROMPT_WORDS = tuple(
     given caption Retrieve images relevant to it Score Reason rate how well this picture from to with one decimal
     place then give short reason relevance first in form of and for it shows on a an as asked not what was only part
     of background with in cute icon photo picture image the
-    得分 分 理由 图中是 背景 背景是 颜色是 符合描述 只符合一部分 不符合描述 的 图片 照片 一张 找 可爱的 图标 一个 上的 和
-    请 给 这张 图片 与 描述 查询 的 相关性 打分 到 保留 一位 小数 先 写 再 用 一句话 说明 格式 相关 程度 评分 为 先写 得分
+    得分 分 理由 图中是 背景 背景是 颜色是 符合描述 只符合一部分 不符合描述 的 图片 照片 一张 找 可爱的 图标 一个
+    上的 和 请 给 这张 图片 与 描述 查询 的 相关性 打分 到 保留 一位 小数 先 写 再 用 一句话 说明 格式 相关 程度 评分
+    为 先写 得分
     """.split()
 )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
@@ -12,6 +12,8 @@ from PIL import Image, UnidentifiedImageError
 from lychee_rerank.images.color import to_rgb
 from lychee_rerank.images.files import UnusableImageError
 from lychee_rerank.images.resize import reduce_in_strips
+
+logger = logging.getLogger(__name__)
 
 MAX_PIXELS = 200_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PSD", "AVIF", "HEIF")
@@ -83,17 +85,21 @@ def _has_more_frames(image: Image.Image) -> bool:
 
     Frames are not counted: a file of a few megabytes can hold a million, and `n_frames` takes minutes on it.
     """
-    with suppress(Exception):  # a broken second frame leaves the first intact
+    try:
         return image.format not in ("MPO", "PSD") and getattr(image, "is_animated", False)
-    return False
+    except Exception as error:  # a broken second frame leaves the first intact
+        logger.debug("Further frames cannot be read: %s", error)
+        return False
 
 
 def _exif_orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8; 1 (upright) where EXIF is missing or broken."""
-    with suppress(Exception):
+    try:
         orientation: int = image.getexif().get(0x0112, 1)
         return orientation if orientation in _TRANSPOSE else 1
-    return 1
+    except Exception as error:  # says nothing about the pixels
+        logger.debug("EXIF cannot be read: %s", error)
+        return 1
 
 
 def transpose_exif(image: Image.Image, orientation: int) -> Image.Image:

@@ -5,11 +5,12 @@ model, with transformers' own attention, norms, processor and `generate()`, and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Self
+from typing import Self
 
 import torch
 from PIL import Image
 from qwen_vl_utils import process_vision_info
+from transformers import BatchFeature, Qwen2_5_VLProcessor, Qwen2VLVideoProcessor
 
 from lychee_rerank.images.load import load_image
 from lychee_rerank.model.rms_norm import fuse_norms
@@ -25,7 +26,10 @@ class TransformersBaseline:
     """
 
     def __init__(self, loaded: VisionLanguageModel, method: ScoringMethod, new_tokens: int) -> None:
-        self._loaded, self._model, self._tokenizer = loaded, loaded.model, loaded.tokenizer
+        self._model, self._tokenizer = loaded.model, loaded.tokenizer
+        self._processor = Qwen2_5_VLProcessor(
+            loaded.image_processor, loaded.tokenizer, Qwen2VLVideoProcessor(), chat_template=loaded.chat_template
+        )
         self._method, self._new_tokens = method, new_tokens
         self._vision_config = self._model.config.vision_config
         self._fused_attention = self._vision_config._attn_implementation
@@ -49,12 +53,12 @@ class TransformersBaseline:
             yield self._probability(inputs) if self._method == "yes_no" else self._answer(inputs)
 
     @torch.inference_mode()
-    def _probability(self, inputs: dict[str, Any]) -> float:
+    def _probability(self, inputs: BatchFeature) -> float:
         logits = self._model(**inputs).logits[0, -1, self._yes_no_ids].float()
         return float(torch.softmax(logits, 0)[0])
 
     @torch.inference_mode()
-    def _answer(self, inputs: dict[str, Any]) -> str:
+    def _answer(self, inputs: BatchFeature) -> str:
         output = self._model.generate(
             **inputs,
             do_sample=False,
@@ -64,21 +68,9 @@ class TransformersBaseline:
         )
         return str(self._tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
 
-    def _inputs(self, messages: prompts.Messages, image: Image.Image) -> dict[str, Any]:
+    def _inputs(self, messages: prompts.Messages, image: Image.Image) -> BatchFeature:
         with_image = prompts.insert_image(messages, image)
-        text = self._tokenizer.apply_chat_template(
-            with_image, chat_template=self._loaded.chat_template, tokenize=False, add_generation_prompt=True
-        )
+        text = self._processor.apply_chat_template(with_image, tokenize=False, add_generation_prompt=True)
         images, _ = process_vision_info(with_image, image_patch_size=self._vision_config.patch_size)
-        pixels = self._loaded.image_processor(images=images, return_tensors="pt")
-        image_tokens = int(pixels["image_grid_thw"].prod()) // self._vision_config.spatial_merge_size**2
-        text = text.replace("<|image_pad|>", "<|image_pad|>" * image_tokens)
-        token_ids = self._tokenizer(text, return_tensors="pt")["input_ids"]
-        inputs = {
-            "input_ids": token_ids,
-            "attention_mask": torch.ones_like(token_ids),
-            "pixel_values": pixels["pixel_values"].to(self._model.dtype),
-            "image_grid_thw": pixels["image_grid_thw"],
-            "mm_token_type_ids": (token_ids == self._model.config.image_token_id).int(),
-        }
-        return {name: value.to(self._model.device) for name, value in inputs.items()}
+        inputs = self._processor(text=text, images=images, return_tensors="pt")
+        return inputs.to(self._model.device, self._model.dtype)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -75,7 +76,7 @@ class BenchmarkResult:
     latencies: tuple[Latency, ...]
     memory: tuple[MemoryReading, ...]
 
-    def speedup(self, method: ScoringMethod, column: Literal["first_ms", "warm_ms", "cached_ms"] = "warm_ms") -> float:
+    def speedup(self, method: ScoringMethod, column: Literal["first_ms", "warm_ms", "cached_ms"]) -> float:
         """How many times faster than plain transformers."""
         latency = {entry.implementation: entry for entry in self.latencies if entry.method == method}
         return float(getattr(latency["transformers"], column) / getattr(latency["lychee"], column))
@@ -146,12 +147,8 @@ def _measure(
 
 def _intervals_ms(results: Iterable[object]) -> list[float]:
     """Milliseconds between one result and the next, as a person who waits for them sees it."""
-    intervals, last = [], time.perf_counter()
-    for _ in results:
-        now = time.perf_counter()
-        intervals.append(1000 * (now - last))
-        last = now
-    return intervals
+    times = [time.perf_counter(), *(time.perf_counter() for _ in results)]
+    return [1000 * (after - before) for before, after in pairwise(times)]
 
 
 def _reranker(model: VisionLanguageModel, checkpoint: Checkpoint, method: ScoringMethod, new_tokens: int) -> Reranker:
@@ -171,11 +168,8 @@ def _read_memory(reranker: Reranker, images: int) -> Iterator[MemoryReading]:
 def _machine() -> str:
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name(0))
-    return f"{_cpu_name()}, {torch.get_num_threads()} thread(s)"
-
-
-def _cpu_name() -> str:
     file = Path("/proc/cpuinfo")
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+    cpu = next(names, platform.processor() or platform.machine())
+    return f"{cpu}, {torch.get_num_threads()} thread(s)"

@@ -6,8 +6,6 @@ Embeddings and lm_head have as many rows as in the real model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,20 +45,14 @@ SIZES = {
 def build_random_model(size: str, dtype: str = "bfloat16") -> VisionLanguageModel:
     """A model of `SIZES` on the first GPU, else on the CPU, with the demo checkpoint's tokenizer and template."""
     tokenizer = AutoTokenizer.from_pretrained(DEMO_FOLDER, local_files_only=True)
-    with _init_on_device("cuda" if torch.cuda.is_available() else "cpu"):
+    torch.manual_seed(0)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         model = Qwen2_5_VLForConditionalGeneration._from_config(
             _config(SIZES[size], tokenizer), dtype=getattr(torch, dtype), attn_implementation="sdpa"
         )
     # The limits in the published preprocessor_config.json.
     processor = Qwen2VLImageProcessor(min_pixels=3136, max_pixels=12_845_056)
     return VisionLanguageModel(model, tokenizer, processor, read_chat_template(DEMO_FOLDER))
-
-
-@contextmanager
-def _init_on_device(device: str) -> Iterator[None]:
-    torch.manual_seed(0)
-    with torch.device(device):
-        yield
 
 
 def _config(dims: ModelDims, tokenizer: Any) -> Qwen2_5_VLConfig:

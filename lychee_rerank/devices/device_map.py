@@ -9,9 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lychee_rerank.devices.memory import GIB, device_name, format_bytes
-
-DeviceId = int | str  # a GPU's number, "mps", "cpu" or "disk"
+from lychee_rerank.devices.memory import GIB, DeviceId, device_name, format_bytes
 
 # What scoring one image takes beside the weights: activations, KV cache, the libraries' workspaces.
 WORKSPACE_BYTES = GIB // 2

@@ -6,8 +6,7 @@ import platform
 import warnings
 from dataclasses import dataclass
 
-from lychee_rerank.devices.device_map import DeviceId
-from lychee_rerank.devices.memory import CacheReleaser, device_name, free_memory, memory_usage
+from lychee_rerank.devices.memory import CacheReleaser, DeviceId, DeviceMemory, cpu_usage, device_name, gpu_usage
 from lychee_rerank.devices.speed import DeviceSpeed, measure_speed
 
 
@@ -24,32 +23,29 @@ class Device:
 
 def list_devices(*, measure: bool) -> tuple[dict[DeviceId, Device], list[str]]:
     """The devices that work, GPUs first; and what drivers complain of, one sentence each. measure: with their speed."""
-    free, total, issues = _read_memory()
-    devices = {}
-    for device, free_bytes in free.items():
-        name, speed = device_name(device), None
+    usage, issues = _read_memory()
+    devices: dict[DeviceId, Device] = {}
+    for memory in usage:
+        name, speed = device_name(memory.device), None
         try:
-            speed = measure_speed(device) if measure else None
+            speed = measure_speed(memory.device) if measure else None
         except RuntimeError as error:  # also out of memory
             issues.append(f"{name} could not be measured: {first_line(error)}")
-        devices[device] = Device(name, _title(device), free_bytes, total[name], speed)
-    if measure and len(devices) > 1:
+        devices[memory.device] = Device(name, _title(memory.device), memory.free, memory.total, speed)
+    if measure:
         CacheReleaser().release()
     return devices, issues
 
 
-def _read_memory() -> tuple[dict[DeviceId, int], dict[str, int], list[str]]:
-    """Free bytes by device, total bytes by the device's name, and what drivers complain of."""
-    import psutil
-
+def _read_memory() -> tuple[list[DeviceMemory], list[str]]:
+    """The memory of every device that responds, and what drivers complain of."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            free, total = free_memory(), {usage.device: usage.total for usage in memory_usage()}
+            gpus = gpu_usage()
         except RuntimeError as error:  # a GPU that does not respond
-            memory = psutil.virtual_memory()
-            return {"cpu": memory.available}, {"CPU": memory.total}, [f"the GPU cannot be used: {first_line(error)}"]
-    return free, total, list(dict.fromkeys(first_line(warning.message) for warning in caught))
+            return [cpu_usage()], [f"the GPU cannot be used: {first_line(error)}"]
+    return [*gpus, cpu_usage()], list(dict.fromkeys(first_line(warning.message) for warning in caught))
 
 
 def _title(device: DeviceId) -> str:

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 GIB, MIB = 1024**3, 1024**2
 _RELEASE_INTERVAL_S = 0.8
 
+DeviceId = int | str  # a GPU's number, "mps", "cpu" or "disk"
+
 
 @dataclass(frozen=True)
 class DeviceMemory:
-    """Bytes of one device: `used` and `reserved` by this process now, `peak` its highest use, `total` of the device."""
+    """Bytes of one device: `used` by this process now, `peak` its highest use, `free` for it, `total` of the device."""
 
-    device: str
+    device: DeviceId
     used: int
-    reserved: int
     peak: int
     free: int
     total: int
@@ -43,26 +44,40 @@ def device_name(device: object) -> str:
     return names.get(text.removesuffix(":0"), text.upper())
 
 
-def free_memory() -> dict[int | str, int]:
+def free_memory() -> dict[DeviceId, int]:
     """Free bytes of every GPU (by number) or of Apple's ("mps"), and of "cpu"."""
-    import psutil
-    import torch
-
-    available = psutil.virtual_memory().available
-    free: dict[int | str, int] = {number: torch.cuda.mem_get_info(number)[0] for number in range(_cuda_devices())}
-    if torch.backends.mps.is_available():  # which shares the machine's memory
-        free["mps"] = min(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory(), available)
-    return {**free, "cpu": available}
+    return {memory.device: memory.free for memory in (*gpu_usage(), cpu_usage())}
 
 
 def memory_usage() -> list[DeviceMemory]:
-    """What is in use now, GPUs first; of the CPU it is this process's resident memory. Never imports torch itself."""
+    """What is in use now, GPUs first. Never imports torch itself."""
+    return [*(gpu_usage() if "torch" in sys.modules else []), cpu_usage()]
+
+
+def cpu_usage() -> DeviceMemory:
+    """Of the CPU; in use is this process's resident memory."""
     import psutil
 
     process, machine = psutil.Process().memory_info(), psutil.virtual_memory()
     peak = max(process.rss, getattr(process, "peak_wset", 0) or _peak_resident())
-    cpu = DeviceMemory("CPU", process.rss, process.rss, peak, machine.available, machine.total)
-    return [*(_gpu_usage() if "torch" in sys.modules else []), cpu]
+    return DeviceMemory("cpu", process.rss, peak, machine.available, machine.total)
+
+
+def gpu_usage() -> list[DeviceMemory]:
+    """Of every GPU that torch can use. Raises RuntimeError where one does not respond."""
+    import torch
+
+    gpus = []
+    if torch.backends.mps.is_available():  # which keeps no peak, and shares the machine's memory
+        used, allocated = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
+        total = torch.mps.recommended_max_memory()
+        free = max(0, min(total - allocated, cpu_usage().free))
+        gpus.append(DeviceMemory("mps", used, allocated, free, total))
+    for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        free, total = torch.cuda.mem_get_info(number)
+        used, peak = torch.cuda.memory_allocated(number), torch.cuda.max_memory_allocated(number)
+        gpus.append(DeviceMemory(number, used, peak, free, total))
+    return gpus
 
 
 @dataclass
@@ -90,28 +105,6 @@ def _empty_caches() -> None:
         torch.cuda.empty_cache()
     elif torch and torch.backends.mps.is_available():
         torch.mps.empty_cache()
-
-
-def _cuda_devices() -> int:
-    import torch
-
-    return torch.cuda.device_count() if torch.cuda.is_available() else 0
-
-
-def _gpu_usage() -> list[DeviceMemory]:
-    import torch
-
-    gpus = []
-    if torch.backends.mps.is_available():  # which keeps no peak
-        used, reserved = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
-        total = torch.mps.recommended_max_memory()
-        gpus.append(DeviceMemory("Apple GPU", used, reserved, reserved, max(0, total - reserved), total))
-    for number in range(_cuda_devices()):
-        free, total = torch.cuda.mem_get_info(number)
-        used, reserved = torch.cuda.memory_allocated(number), torch.cuda.memory_reserved(number)
-        peak = torch.cuda.max_memory_allocated(number)
-        gpus.append(DeviceMemory(f"GPU {number}", used, reserved, peak, free, total))
-    return gpus
 
 
 def _peak_resident() -> int:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from lychee_rerank.devices.memory import MIB
 
-_FIELDS = "name,memory.free,memory.total,driver_version"
 _DRIVER_FOLDER = Path("/proc/driver/nvidia/gpus")
 _TIMEOUT_S = 20  # a sleeping GPU takes a few seconds to wake
 
@@ -28,7 +27,7 @@ class GpuInfo:
 def list_gpus() -> tuple[GpuInfo, ...]:
     """The GPUs of this machine; none where there is no NVIDIA driver."""
     program = _find_nvidia_smi()
-    return (_query_nvidia_smi(program) if program else ()) or _read_driver_folder(_DRIVER_FOLDER)
+    return (_query_nvidia_smi(program) if program else ()) or _read_driver_folder()
 
 
 def parse_nvidia_smi(output: str) -> tuple[GpuInfo, ...]:
@@ -47,7 +46,7 @@ def _find_nvidia_smi() -> str | None:
 
 
 def _query_nvidia_smi(program: str) -> tuple[GpuInfo, ...]:
-    command = [program, f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"]
+    command = [program, "--query-gpu=name,memory.free,memory.total,driver_version", "--format=csv,noheader,nounits"]
     try:
         process = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
     except (OSError, subprocess.SubprocessError):  # no driver, or one that no longer answers
@@ -55,11 +54,11 @@ def _query_nvidia_smi(program: str) -> tuple[GpuInfo, ...]:
     return parse_nvidia_smi(process.stdout)
 
 
-def _read_driver_folder(folder: Path) -> tuple[GpuInfo, ...]:
+def _read_driver_folder() -> tuple[GpuInfo, ...]:
     """Names only, from the Linux driver itself: for machines without its tools."""
-    texts = [file.read_text(encoding="utf-8", errors="replace") for file in sorted(folder.glob("*/information"))]
-    lines = [line.split(":", 1) for text in texts for line in text.splitlines() if line.startswith("Model:")]
-    return tuple(GpuInfo(line[1].strip()) for line in lines)
+    files = sorted(_DRIVER_FOLDER.glob("*/information"))
+    lines = [line for file in files for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+    return tuple(GpuInfo(line.partition(":")[2].strip()) for line in lines if line.startswith("Model:"))
 
 
 def _bytes(mebibytes: str) -> int | None:

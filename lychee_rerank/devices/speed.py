@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from timeit import Timer
 
-from lychee_rerank.devices.device_map import DeviceId
+from lychee_rerank.devices.memory import DeviceId
 
 
 @dataclass(frozen=True)

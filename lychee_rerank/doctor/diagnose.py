@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module, metadata
 
-from lychee_rerank.devices.device_map import WORKSPACE_BYTES, DeviceId, plan_device_map
+from lychee_rerank.devices.device_map import WORKSPACE_BYTES, plan_device_map
 from lychee_rerank.devices.inventory import Device, first_line, list_devices
+from lychee_rerank.devices.memory import DeviceId
 from lychee_rerank.devices.nvidia import list_gpus
 from lychee_rerank.doctor.estimate import estimate
 from lychee_rerank.doctor.recommend import recommend

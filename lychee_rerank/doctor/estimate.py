@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lychee_rerank.devices.device_map import DeviceId
+from lychee_rerank.devices.memory import DeviceId
 from lychee_rerank.devices.speed import DeviceSpeed
 from lychee_rerank.weights.model_size import VisionWorkload
 

@@ -36,7 +36,7 @@ _CACHED_PREFIXES = 4
 
 @dataclass
 class PromptPrefix:
-    """A prompt, prefilled up to its image. Invariant: between images `cache` holds exactly its `length` tokens.
+    """A prompt, prefilled up to its image. Invariant: between images `cache` holds exactly `token_ids`.
 
     token_ids: the tokens before the image. suffix_ids: those after it.
     positions: what `_mrope_positions` returns, by grid.
@@ -48,10 +48,6 @@ class PromptPrefix:
     suffix_ids: list[int]
     positions: dict[tuple[int, ...], tuple[Tensor, int]] = field(default_factory=dict)
     last_answer: list[int] = field(default_factory=list)
-
-    @property
-    def length(self) -> int:
-        return len(self.token_ids)
 
 
 class VisionLanguageModel:
@@ -149,7 +145,8 @@ class VisionLanguageModel:
                 if token_id in self._eos_token_ids or len(answer) >= max_new_tokens or stop(self._to_text(answer)):
                     return answer
             rejected = len(draft) + 1 - len(accepted)
-            self._crop_cache(prefix, rejected)
+            if rejected:
+                prefix.cache.crop(-rejected)
             draft = self._draft_tokens(prefix, answer)
             hidden = self._decode(prefix, features, [answer[-1], *draft], start=len(answer) - 1)
 
@@ -194,12 +191,7 @@ class VisionLanguageModel:
         return hidden
 
     def _reset_to_prefix(self, prefix: PromptPrefix) -> None:
-        self._crop_cache(prefix, prefix.cache.get_seq_length() - prefix.length)
-
-    def _crop_cache(self, prefix: PromptPrefix, count: int) -> None:
-        """Remove the last `count` tokens from the cache."""
-        if count > 0:
-            prefix.cache.crop(-count)
+        prefix.cache.crop(len(prefix.token_ids) - prefix.cache.get_seq_length())
 
     def _get_prefix(self, messages: Messages) -> PromptPrefix:
         rendered = self._prompts.render_chat(messages)
@@ -211,7 +203,7 @@ class VisionLanguageModel:
         """A new cache that holds the prompt up to its image."""
         token_ids, suffix_ids = map(self._prompts.encode_prompt, rendered.split(IMAGE_PAD))
         prefix = PromptPrefix(DynamicCache(config=self.model.config), token_ids, suffix_ids)
-        self._forward(prefix, self._embed_tokens(token_ids), _text_positions(0, prefix.length, self._device))
+        self._forward(prefix, self._embed_tokens(token_ids), _text_positions(0, len(token_ids), self._device))
         return prefix
 
     def _mrope_positions(self, prefix: PromptPrefix, grid: Tensor) -> tuple[Tensor, int]:
@@ -227,7 +219,7 @@ class VisionLanguageModel:
             token_ids = torch.tensor([prefix.token_ids + image_ids + prefix.suffix_ids])
             is_image = (token_ids == image_token_id).int()
             positions, _ = self.model.model.get_rope_index(token_ids, mm_token_type_ids=is_image, image_grid_thw=grid)
-            after_prefix = positions[:, :, prefix.length :].to(self._device)
+            after_prefix = positions[:, :, len(prefix.token_ids) :].to(self._device)
             prefix.positions[shape] = after_prefix, int(positions.max()) + 1
         return prefix.positions[shape]
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from lychee_rerank.reranker import Reranker
 from lychee_rerank.ui import chart, export_panel, grid, history, inputs, progress, prompt, sidebar
-from lychee_rerank.ui.i18n import Language, t
+from lychee_rerank.ui.i18n import t
 from lychee_rerank.ui.state import AppState, LoadReranker
 from lychee_rerank.weights.hub import is_http_url
 
@@ -38,32 +38,31 @@ def _app_state(load: LoadReranker) -> AppState:
 
 def run(load: LoadReranker = load_reranker) -> None:
     """Draw the page once."""
-    language = sidebar.page_language()
-    st.set_page_config(page_title=t(language, "app_name"), page_icon="🍒", layout="wide")
+    st.set_page_config(page_title=t("app_name"), page_icon="🍒", layout="wide")
     st.html(_STYLE)
     state = _app_state(load)
-    settings = sidebar.show(state, language)
-    st.title(t(language, "title"), anchor=False)
-    st.caption(t(language, "tagline"))
-    inputs.show(state, settings, language)
-    progress.show(state, language)
-    _show_ranking(state, language)
+    settings = sidebar.show(state)
+    st.title(t("title"), anchor=False)
+    st.caption(t("tagline"))
+    inputs.show(state, settings)
+    progress.show(state)
+    _show_ranking(state)
     state.warm_up(settings)
 
 
-def _show_ranking(state: AppState, language: Language) -> None:
+def _show_ranking(state: AppState) -> None:
     """The selected ranking in five tabs; only the open one is drawn."""
-    job = history.selected_job(state, language)
+    job = history.selected_job(state)
     if job is None:
         return
     regions: dict[str, Callable[[], None]] = {
-        "tab_grid": lambda: grid.show(job, language),
-        "tab_chart": lambda: chart.show(job, language),
-        "tab_export": lambda: export_panel.show(job, language),
-        "tab_history": lambda: history.show(state, job, language),
-        "tab_prompt": lambda: prompt.show(job, language),
+        "tab_grid": lambda: grid.show(job),
+        "tab_chart": lambda: chart.show(job),
+        "tab_export": lambda: export_panel.show(job),
+        "tab_history": lambda: history.show(state, job),
+        "tab_prompt": lambda: prompt.show(job),
     }
-    tabs = st.tabs([t(language, key) for key in regions], key="tabs", on_change="rerun")
+    tabs = st.tabs([t(key) for key in regions], key="tabs", on_change="rerun")
     for tab, show_region in zip(tabs, regions.values(), strict=True):
         if tab.open:
             with tab:

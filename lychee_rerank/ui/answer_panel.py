@@ -6,45 +6,42 @@ from html import escape
 
 import streamlit as st
 
-from lychee_rerank.errors import PictureProblem
 from lychee_rerank.results import ImageScore
-from lychee_rerank.ui.i18n import Language, note_text, problem_text, rule_name, t
+from lychee_rerank.ui.i18n import problem_text, rule_name, t
 from lychee_rerank.ui.library import RankingJob
 
 
-def show(job: RankingJob, result: ImageScore, language: Language) -> None:
+def show(job: RankingJob, result: ImageScore) -> None:
     """The folded answer; unfolded from the start where there is no valid score."""
     has_no_score = result.problem is not None or (result.parsed is not None and result.parsed.tier == "default")
     key = f"answer-{job.started}-{job.images[result.index].key}"
-    with st.expander(t(language, "output"), expanded=has_no_score, key=key, on_change="rerun"):
-        st.html(_problem(result.problem, language) if result.problem else _answer(result, language))
+    with st.expander(t("output"), expanded=has_no_score, key=key, on_change="rerun"):
+        st.html(_answer(result))
 
 
-def _problem(problem: PictureProblem, language: Language) -> str:
-    return f'<div class="answer bad"><b>{t(language, "warning")}</b><br>{escape(problem_text(language, problem))}</div>'
+def _answer(result: ImageScore) -> str:
+    if result.problem:
+        return f'<div class="answer bad"><b>{t("warning")}</b><br>{escape(problem_text(result.problem))}</div>'
+    html = _yes_no(result) if result.method == "yes_no" else _generated(result)
+    notes = t("comma").join(t(f"note_{code}") for code in result.notes)
+    facts = filter(None, (t("seconds", seconds=f"{result.seconds:.2f}"), notes))
+    return f'{html}<div class="small">{escape(t("dot").join(facts))}</div>'
 
 
-def _answer(result: ImageScore, language: Language) -> str:
-    html = _yes_no(result, language) if result.method == "yes_no" else _generated(result, language)
-    notes = t(language, "comma").join(note_text(language, code) for code in result.notes)
-    facts = filter(None, (t(language, "seconds", seconds=f"{result.seconds:.2f}"), notes))
-    return f'{html}<div class="small">{escape(t(language, "dot").join(facts))}</div>'
-
-
-def _yes_no(result: ImageScore, language: Language) -> str:
-    text = t(language, "answer_yes_no", answer=result.answer, chance=f"{100 * (result.probability or 0):.1f}%")
+def _yes_no(result: ImageScore) -> str:
+    text = t("answer_yes_no", answer=result.answer, chance=f"{100 * (result.probability or 0):.1f}%")
     return f'<div class="answer">{escape(text)}</div>'
 
 
-def _generated(result: ImageScore, language: Language) -> str:
-    unfinished = "" if result.finished else f'<span class="small">{t(language, "unfinished")}</span>'
+def _generated(result: ImageScore) -> str:
+    unfinished = "" if result.finished else f'<span class="small">{t("unfinished")}</span>'
     answer = f'<div class="answer">{_highlighted(result)}{unfinished}</div>'
     if result.parsed is None:
         return answer
     if result.parsed.tier == "default":
-        return f'<div class="bad"><b>{t(language, "no_score")}</b><br>{t(language, "no_number")}</div>{answer}'
-    tier = t(language, f"tier_{result.parsed.tier}")
-    rule = escape(t(language, "pattern", rule=rule_name(language, result.parsed.rule)))
+        return f'<div class="bad"><b>{t("no_score")}</b><br>{t("no_number")}</div>{answer}'
+    tier = t(f"tier_{result.parsed.tier}")
+    rule = escape(t("pattern", rule=rule_name(result.parsed.rule)))
     return f'{answer}<div class="small">{tier}<br>{rule}</div>'
 
 

@@ -8,32 +8,30 @@ from collections.abc import Callable
 import streamlit as st
 
 from lychee_rerank.rankings.export import to_csv, to_json, to_zip
-from lychee_rerank.ui.i18n import Language, t
+from lychee_rerank.ui.i18n import t
 from lychee_rerank.ui.library import RankingJob
 
 
-def show(job: RankingJob, language: Language) -> None:
+def show(job: RankingJob) -> None:
     """Three buttons; each file is made when its button is pressed, from the ranking at that moment."""
     scored = sum(result.problem is None for result in job.status().ranking)
     if not scored:
-        st.caption(t(language, "no_scores_yet"))
+        st.caption(t("no_scores_yet"))
         return
     csv_column, json_column, zip_column = st.columns(3, gap="large")
     with csv_column:
-        _button(t(language, "csv"), lambda: to_csv(job.status().ranking, query=job.query.text), "ranking.csv")
-        st.caption(t(language, "csv_hint"))
+        _button(t("csv"), lambda: to_csv(job.status().ranking, query=job.query.text), "ranking.csv")
+        st.caption(t("csv_hint"))
     with json_column:
-        _button(
-            t(language, "json"), lambda: to_json(job.status().ranking, query=job.query, model=job.model), "ranking.json"
-        )
-        st.caption(t(language, "json_hint"))
+        _button(t("json"), lambda: to_json(job.status().ranking, query=job.query, model=job.model), "ranking.json")
+        st.caption(t("json_hint"))
     with zip_column:
         button_row = st.container()  # in line with the other buttons, above the number that it depends on
-        st.caption(t(language, "zip_hint"))
+        st.caption(t("zip_hint"))
         total = len(job.images)  # not `scored`, which grows while this is shown
-        top = min(scored, int(st.number_input(t(language, "zip_count"), 1, total, min(10, total), key="zip-count")))
+        top = min(scored, int(st.number_input(t("zip_count"), 1, total, min(10, total), key="zip-count")))
         with button_row:
-            _button(t(language, "zip", count=top), lambda: _zip(job, top), "ranking.zip")
+            _button(t("zip", count=top), lambda: _zip(job, top), "ranking.zip")
 
 
 def _button(label: str, content: Callable[[], bytes], file: str) -> None:

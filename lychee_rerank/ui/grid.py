@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from lychee_rerank.results import ImageScore
 from lychee_rerank.ui import answer_panel, image_dialog
-from lychee_rerank.ui.i18n import Language, rank_line, t
+from lychee_rerank.ui.i18n import rank_line, t
 from lychee_rerank.ui.library import RankingJob
 
 COLUMNS = 3
@@ -23,9 +23,9 @@ _GOOD, _FAIR = 8.0, 6.0
 T = TypeVar("T")
 
 
-def show(job: RankingJob, language: Language) -> None:
+def show(job: RankingJob) -> None:
     """Filters, then the cards."""
-    st.fragment(_show, run_every=_REFRESH_S if job.status().active else None)(job, language)
+    st.fragment(_show, run_every=_REFRESH_S if job.status().active else None)(job)
 
 
 def score_class(score: float) -> str:
@@ -42,46 +42,46 @@ def cells(items: Sequence[T], columns: int, page_size: int, key: str) -> Iterato
         yield from zip(st.columns(columns), visible[start : start + columns], strict=False)
 
 
-def _show(job: RankingJob, language: Language) -> None:
+def _show(job: RankingJob) -> None:
     ranking = job.status().ranking
-    filtered = _filter(job, ranking, language)
+    filtered = _filter(job, ranking)
     if not filtered:
-        st.caption(t(language, "nothing_left" if ranking else "no_scores_yet"))
+        st.caption(t("nothing_left" if ranking else "no_scores_yet"))
         return
     _highlight_top(job, ranking[0])
     for column, result in cells(filtered, COLUMNS, _PAGE_SIZE, "grid-page"):
         with column:
-            _card(job, result, language)
+            _card(job, result)
 
 
-def _filter(job: RankingJob, ranking: Sequence[ImageScore], language: Language) -> Sequence[ImageScore]:
+def _filter(job: RankingJob, ranking: Sequence[ImageScore]) -> Sequence[ImageScore]:
     if len(job.images) <= COLUMNS:
         return ranking
     with st.container(key="filters"):
         name, score, top = st.columns([3, 3, 2], vertical_alignment="bottom", gap="medium")
-        name_part = name.text_input(t(language, "filter_name"), key="filter-name").strip().lower()
-        min_score = score.slider(t(language, "filter_score"), 0.0, 10.0, 0.0, 0.5, "%.1f", key="filter-score")
-        top_n = int(top.number_input(t(language, "filter_top"), 0, None, 0, key="filter-top")) or None
+        name_part = name.text_input(t("filter_name"), key="filter-name").strip().lower()
+        min_score = score.slider(t("filter_score"), 0.0, 10.0, 0.0, 0.5, "%.1f", key="filter-score")
+        top_n = int(top.number_input(t("filter_top"), 0, None, 0, key="filter-top")) or None
     return [result for result in ranking[:top_n] if result.score >= min_score and name_part in result.name.lower()]
 
 
-def _card(job: RankingJob, result: ImageScore, language: Language) -> None:
+def _card(job: RankingJob, result: ImageScore) -> None:
     image = job.images[result.index]
     with st.container(key=f"card-{image.key}"):
-        if image.thumbnail:
+        if thumbnail := image.preview.thumbnail:
             with st.container(key=f"image-{image.key}", width=WIDTH):
                 # Stretched, not given a width: Streamlit would shrink it each time a running job is drawn.
-                st.image(image.thumbnail, width="stretch", alt=result.name)
-                if st.button(t(language, "large"), key=f"large-{image.key}"):  # covers the whole image, see style.css
-                    image_dialog.show(image, result, language)
+                st.image(thumbnail, width="stretch", alt=result.name)
+                if st.button(t("large"), key=f"large-{image.key}"):  # covers the whole image, see style.css
+                    image_dialog.show(image, result)
         else:
             st.html('<div class="no-image"></div>')
         name = escape(result.name)
         st.html(
-            f'<div class="rank {score_class(result.score)}">{rank_line(language, result)}</div>'
+            f'<div class="rank {score_class(result.score)}">{rank_line(result)}</div>'
             f'<div class="name" title="{name}"><bdi>{name}</bdi></div>'
         )
-        answer_panel.show(job, result, language)
+        answer_panel.show(job, result)
 
 
 def _highlight_top(job: RankingJob, top: ImageScore) -> None:

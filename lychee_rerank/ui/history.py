@@ -6,7 +6,7 @@ import time
 
 import streamlit as st
 
-from lychee_rerank.ui.i18n import Language, shorten, t
+from lychee_rerank.ui.i18n import shorten, t
 from lychee_rerank.ui.library import RankingJob
 from lychee_rerank.ui.state import AppState
 
@@ -14,7 +14,7 @@ _COMPARED_TOP = 6
 _SELECTION = "selected-job"  # session key of (the selected job, the latest job when it was selected)
 
 
-def selected_job(state: AppState, language: Language) -> RankingJob | None:
+def selected_job(state: AppState) -> RankingJob | None:
     """The ranking to draw: the latest, unless the person went back to an earlier one and has started none since."""
     selection: tuple[RankingJob | None, RankingJob | None] = st.session_state.get(_SELECTION, (None, None))
     selected, latest = selection
@@ -22,43 +22,43 @@ def selected_job(state: AppState, language: Language) -> RankingJob | None:
         return state.job
     note, back = st.columns([6, 1.4], vertical_alignment="center")
     with note:
-        st.text(t(language, "looking_back", title=_title(selected, language)))
-    if back.button(t(language, "to_newest"), key="to-newest", width="stretch"):
+        st.text(t("looking_back", title=_title(selected)))
+    if back.button(t("to_newest"), key="to-newest", width="stretch"):
         _select(None, state)
     return selected
 
 
-def show(state: AppState, job: RankingJob, language: Language) -> None:
+def show(state: AppState, job: RankingJob) -> None:
     """One row for each ranking, latest first, and the comparison of `job` with another one."""
     for entry in reversed(state.jobs):
-        _row(state, entry, entry is job, language)
+        _row(state, entry, entry is job)
     others = {other.started: other for other in reversed(state.jobs) if other is not job and other.status().ranking}
     if not others:
-        st.caption(t(language, "compare_needs_two"))
+        st.caption(t("compare_needs_two"))
         return
+    titles = {started: _title(other) for started, other in others.items()}
     chosen = st.selectbox(
-        t(language, "compare"),
-        list(others),
+        t("compare"),
+        titles,
         index=None,
-        placeholder=t(language, "nothing"),
-        format_func=lambda started: _title(others[started], language),
+        placeholder=t("nothing"),
+        format_func=lambda started: titles[started],
         key="compare",
     )
     if chosen in others:
-        _comparison(job, others[chosen], language)
+        _comparison(job, others[chosen])
 
 
-def _row(state: AppState, job: RankingJob, is_shown: bool, language: Language) -> None:
+def _row(state: AppState, job: RankingJob, is_shown: bool) -> None:
     status = job.status()
     title, summary, button = st.columns([5, 3, 1.4], vertical_alignment="center")
-    title.text(_title(job, language))
+    title.text(_title(job))
     best = next((result for result in status.ranking if result.problem is None), None)
     if best:
-        name, score = shorten(best.name), f"{best.score:.1f}"
-        summary.text(t(language, "history_line", done=status.done, score=score, name=name))
+        summary.text(t("history_line", done=status.done, score=f"{best.score:.1f}", name=shorten(best.name)))
     if is_shown:
-        button.caption(t(language, "looking_at_this"))
-    elif button.button(t(language, "look_again"), key=f"look-{job.started}", width="stretch"):
+        button.caption(t("looking_at_this"))
+    elif button.button(t("look_again"), key=f"look-{job.started}", width="stretch"):
         _select(job, state)
 
 
@@ -68,34 +68,34 @@ def _select(job: RankingJob | None, state: AppState) -> None:
     st.rerun()
 
 
-def _comparison(job: RankingJob, other: RankingJob, language: Language) -> None:
+def _comparison(job: RankingJob, other: RankingJob) -> None:
     """The best images of both rankings, and the ranks of every image in both."""
     for column, ranking in zip(st.columns(2, gap="large"), (job, other), strict=True):
         with column:
-            st.text(_title(ranking, language))
+            st.text(_title(ranking))
             scored = [result for result in ranking.status().ranking if result.problem is None]
             for cell, result in zip(st.columns(_COMPARED_TOP), scored, strict=False):
-                if thumbnail := ranking.images[result.index].thumbnail:
+                if thumbnail := ranking.images[result.index].preview.thumbnail:
                     cell.image(thumbnail, alt=result.name)
                 cell.text(f"{result.rank} · {result.score:.1f}")
-    st.dataframe(_rank_changes(job, other, language), hide_index=True)
+    st.dataframe(_rank_changes(job, other), hide_index=True)
 
 
-def _rank_changes(job: RankingJob, other: RankingJob, language: Language) -> list[dict[str, object]]:
+def _rank_changes(job: RankingJob, other: RankingJob) -> list[dict[str, object]]:
     other_results = {other.images[result.index].key: result for result in other.status().ranking}
     rows: list[dict[str, object]] = []
     for result in job.status().ranking:
-        row: dict[str, object] = {t(language, "name"): result.name}
+        row: dict[str, object] = {t("name"): result.name}
         other_result = other_results.get(job.images[result.index].key)
         for ranking, scored in ((job, result), (other, other_result)):
-            title = _title(ranking, language)
-            row[f"{t(language, 'rank')} · {title}"] = scored.rank if scored else None
-            row[f"{t(language, 'score')} · {title}"] = round(scored.score, 1) if scored else None
+            title = _title(ranking)
+            row[f"{t('rank')} · {title}"] = scored.rank if scored else None
+            row[f"{t('score')} · {title}"] = round(scored.score, 1) if scored else None
         change = (other_result.rank or 0) - (result.rank or 0) if other_result else None
-        rows.append({**row, t(language, "change"): change})
+        rows.append({**row, t("change"): change})
     return rows
 
 
-def _title(job: RankingJob, language: Language) -> str:
+def _title(job: RankingJob) -> str:
     started = time.strftime("%H:%M:%S", time.localtime(job.started))
-    return t(language, "history_title", time=started, query=shorten(job.query.text))
+    return t("history_title", time=started, query=shorten(job.query.text))

@@ -12,7 +12,7 @@ from lychee_rerank.devices.memory import format_bytes
 from lychee_rerank.errors import QueryError
 from lychee_rerank.images.files import find_images
 from lychee_rerank.ui.grid import cells
-from lychee_rerank.ui.i18n import Language, error_text, escape_markdown, join_names, problem_text, t
+from lychee_rerank.ui.i18n import error_text, escape_markdown, join_names, problem_text, t
 from lychee_rerank.ui.library import Library, LibraryImage
 from lychee_rerank.ui.state import AppState, Settings
 
@@ -23,41 +23,42 @@ _COLUMNS = 8
 _PAGE_SIZE = 48
 
 
-def show(state: AppState, settings: Settings, language: Language) -> None:
+def show(state: AppState, settings: Settings) -> None:
     """Images, query, and the start button."""
     upload, folder = st.columns([1, 1], gap="medium")
     with upload:
-        _upload(state, language)
+        _upload(state)
     with folder:
-        _folder_form(state, language)
-        _buttons(state, language)
-    st.fragment(_library, run_every=_REFRESH_S if state.library.waiting else None)(state, language)
+        _folder_form(state)
+        _buttons(state)
+    reading = state.library.waiting > 0
+    st.fragment(_library, run_every=_REFRESH_S if reading else None)(state, was_reading=reading)
     with st.form("query-form", border=False, enter_to_submit=True):
         box, button = st.columns([5, 1], vertical_alignment="bottom")
-        query = box.text_input(t(language, "query"), placeholder=t(language, "query_hint"), key="query")
-        submitted = button.form_submit_button(t(language, "start"), type="primary", width="stretch")
+        query = box.text_input(t("query"), placeholder=t("query_hint"), key="query")
+        submitted = button.form_submit_button(t("start"), type="primary", width="stretch")
     if submitted:
-        _start(state, query, settings, language)
+        _start(state, query, settings)
 
 
-def _start(state: AppState, query: str, settings: Settings, language: Language) -> None:
+def _start(state: AppState, query: str, settings: Settings) -> None:
     if not state.library.images():
-        st.warning(t(language, "still_reading" if state.library.waiting else "no_pictures"))
+        st.warning(t("still_reading" if state.library.waiting else "no_pictures"))
         return
     try:
         state.start(query, settings)
     except QueryError as error:
-        st.warning(error_text(language, error))
-        return
-    st.rerun()
+        st.warning(error_text(error))
+    else:
+        st.rerun()
 
 
-def _upload(state: AppState, language: Language) -> None:
+def _upload(state: AppState) -> None:
     number = st.session_state.setdefault("upload-number", 0)  # a new key empties the uploader
     # Streamlit's texts in the uploader are English only; style.css shows these in their place.
-    button, hint = t(language, "drop_button"), t(language, "drop_hint")
+    button, hint = t("drop_button"), t("drop_hint")
     st.html(f"<style>:root {{ --drop-button: '{button}'; --drop-hint: '{hint}'; }}</style>")
-    files = st.file_uploader(t(language, "drop"), accept_multiple_files=True, key=f"upload-{number}")
+    files = st.file_uploader(t("drop"), accept_multiple_files=True, key=f"upload-{number}")
     if files:
         state.library.add((file.name, file.getvalue()) for file in files)
         _release_uploads(files)
@@ -73,19 +74,25 @@ def _release_uploads(files: list[UploadedFile]) -> None:
             context.uploaded_file_mgr.remove_file(context.session_id, file.file_id)  # type: ignore[attr-defined]
 
 
-def _folder_form(state: AppState, language: Language) -> None:
+def _folder_form(state: AppState) -> None:
     with st.form("folder-form", border=False, enter_to_submit=True):
         box, button = st.columns([3, 1.2], vertical_alignment="bottom")
-        path = box.text_input(t(language, "folder"), key="folder", placeholder=t(language, "folder_hint")).strip()
-        submitted = button.form_submit_button(t(language, "folder_add"), width="stretch")
-    if submitted and path:
-        _add_folder(state, Path(path.strip('"')).expanduser(), language)
+        path = box.text_input(t("folder"), key="folder", placeholder=t("folder_hint")).strip()
+        submitted = button.form_submit_button(t("folder_add"), width="stretch")
+    if not (submitted and path):
+        return
+    folder = Path(path.strip('"')).expanduser()
+    files = find_images(folder) if folder.is_dir() else []
+    if files:
+        state.library.add((str(file.relative_to(folder)), file) for file in files)
+        st.rerun()
+    st.warning(escape_markdown(t("folder_empty" if folder.is_dir() else "folder_missing", path=folder)))
 
 
-def _buttons(state: AppState, language: Language) -> None:
+def _buttons(state: AppState) -> None:
     with st.container(key="sources", horizontal=True):
-        samples = st.button(t(language, "samples"), type="tertiary", icon=":material/photo_library:")
-        clear = st.button(t(language, "clear"), type="tertiary", icon=":material/delete:")
+        samples = st.button(t("samples"), type="tertiary", icon=":material/photo_library:")
+        clear = st.button(t("clear"), type="tertiary", icon=":material/delete:")
     if samples:
         state.library.add((file.name, file) for file in find_images(SAMPLES))
         st.rerun()
@@ -94,61 +101,48 @@ def _buttons(state: AppState, language: Language) -> None:
         st.rerun()
 
 
-def _add_folder(state: AppState, folder: Path, language: Language) -> None:
-    files = find_images(folder) if folder.is_dir() else []
-    if not files:
-        key = "folder_empty" if folder.is_dir() else "folder_missing"
-        st.warning(escape_markdown(t(language, key, path=folder)))
-        return
-    state.library.add((str(file.relative_to(folder)), file) for file in files)
-    st.rerun()
-
-
-def _library(state: AppState, language: Language) -> None:
+def _library(state: AppState, was_reading: bool) -> None:
     """What the library holds; refreshed while files are being read."""
     library = state.library
     images, waiting = library.images(), library.waiting
-    if not waiting and st.session_state.pop("library-reading", False):
+    if was_reading and not waiting:
         st.rerun()
-    st.session_state["library-reading"] = bool(waiting)
     if waiting:
-        st.progress(len(images) / (len(images) + waiting), text=t(language, "reading", count=waiting))
+        st.progress(len(images) / (len(images) + waiting), text=t("reading", count=waiting))
     if not images:
         return
-    _warnings(library, images, language)
+    _warnings(library, images)
     if not state.jobs:
         _strip(images)
-    size = format_bytes(sum(image.file_size for image in images))
-    with st.expander(t(language, "loaded", count=len(images), size=size), key="loaded", on_change="rerun") as expander:
+    size = format_bytes(sum(image.preview.file_size for image in images))
+    with st.expander(t("loaded", count=len(images), size=size), key="loaded", on_change="rerun") as expander:
         if expander.open:
-            _thumbnails(library, images, language)
+            _thumbnails(library, images)
 
 
-def _warnings(library: Library, images: list[LibraryImage], language: Language) -> None:
+def _warnings(library: Library, images: list[LibraryImage]) -> None:
     """Which files are duplicates, and which cannot be read."""
     if duplicates := library.duplicates:
-        names = join_names(language, duplicates)
-        st.caption(escape_markdown(t(language, "duplicates", count=len(duplicates), names=names)))
-    problems = [(image.name, image.problem) for image in images if image.problem]
+        st.caption(escape_markdown(t("duplicates", count=len(duplicates), names=join_names(duplicates))))
+    problems = [(image.name, image.preview.problem) for image in images if image.preview.problem]
     if problems:
-        named = [t(language, "aside", text=name, aside=problem_text(language, problem)) for name, problem in problems]
-        text = t(language, "unreadable", count=len(problems), names=join_names(language, named))
-        st.warning(escape_markdown(text))
+        names = join_names([t("aside", text=name, aside=problem_text(problem)) for name, problem in problems])
+        st.warning(escape_markdown(t("unreadable", count=len(problems), names=names)))
 
 
 def _strip(images: list[LibraryImage]) -> None:
     """The first few images in one line, before there is a ranking."""
     with st.container(key="strip", horizontal=True, gap="small"):
-        for image in [image for image in images if image.thumbnail][:_STRIP_LENGTH]:
-            st.image(image.thumbnail, width="content", alt=image.name)  # type: ignore[arg-type]
+        for image in [image for image in images if image.preview.thumbnail][:_STRIP_LENGTH]:
+            st.image(image.preview.thumbnail, width="content", alt=image.name)  # type: ignore[arg-type]
 
 
-def _thumbnails(library: Library, images: list[LibraryImage], language: Language) -> None:
+def _thumbnails(library: Library, images: list[LibraryImage]) -> None:
     for column, image in cells(images, _COLUMNS, _PAGE_SIZE, "library-page"):
         with column, st.container(gap="xsmall"):
-            if image.thumbnail:
-                st.image(image.thumbnail, alt=image.name)
+            if thumbnail := image.preview.thumbnail:
+                st.image(thumbnail, alt=image.name)
             st.text(image.name)
-            if st.button(t(language, "remove"), key=f"remove-{image.key}", type="tertiary"):
+            if st.button(t("remove"), key=f"remove-{image.key}", type="tertiary"):
                 library.remove(image.key)
                 st.rerun()

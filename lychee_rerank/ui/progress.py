@@ -8,69 +8,68 @@ import streamlit as st
 
 from lychee_rerank.rankings.job import JobStatus
 from lychee_rerank.results import ImageScore
-from lychee_rerank.ui.i18n import Language, error_text, escape_markdown, format_duration, note_text, problem_text, t
+from lychee_rerank.ui.i18n import error_text, escape_markdown, format_duration, problem_text, t
+from lychee_rerank.ui.library import RankingJob
 from lychee_rerank.ui.state import AppState
 
 _REFRESH_S = 0.5
 _MAX_EVENTS = 4
 
 
-def show(state: AppState, language: Language) -> None:
+def show(state: AppState) -> None:
     """The bar, the events and Stop, refreshed while the ranking runs."""
-    job = state.job
-    if job:
-        st.fragment(_show, run_every=_REFRESH_S if job.status().active else None)(state, language)
+    if job := state.job:
+        active = job.status().active
+        st.fragment(_show, run_every=_REFRESH_S if active else None)(job, was_active=active)
 
 
-def _show(state: AppState, language: Language) -> None:
-    if not state.job:
-        return
-    status = state.job.status()
-    if not status.active and st.session_state.pop("job-active", False):
+def _show(job: RankingJob, was_active: bool) -> None:
+    """was_active: whether the job ran when the whole page was drawn, which is drawn once more when it has ended."""
+    status = job.status()
+    if was_active and not status.active:
         st.rerun()
-    st.session_state["job-active"] = status.active
     if status.state == "failed" and status.error:
-        st.error(escape_markdown(t(language, "failed", reason=error_text(language, status.error))))
+        st.error(escape_markdown(t("failed", reason=error_text(status.error))))
     with st.container(key="progress"):
         track, stop, events = st.columns([5, 1, 4], vertical_alignment="center", gap="medium")
         with track:
-            st.html(f'<div class="query">{escape(state.job.query.text)}</div>')
-            st.progress(status.done / status.total if status.total else 1.0, text=_summary(status, language))
-        if status.active and stop.button(t(language, "stop"), key="stop", width="stretch", disabled=status.stopping):
-            state.stop()
+            st.html(f'<div class="query">{escape(job.query.text)}</div>')
+            st.progress(status.done / status.total if status.total else 1.0, text=_summary(status))
+        if status.active and stop.button(t("stop"), key="stop", width="stretch", disabled=status.stopping):
+            job.stop()
             st.rerun(scope="fragment")
         with events:
-            _events(status, language)
+            _events(status)
 
 
-def _summary(status: JobStatus, language: Language) -> str:
+def _summary(status: JobStatus) -> str:
     if status.active and status.stopping:
-        return t(language, "stopping")
+        return t("stopping")
     match status.state:
         case "loading":
-            return t(language, "loading")
+            return t("loading")
         case "explaining":
-            return t(language, "explaining", done=status.explained, total=status.total)
+            return t("explaining", done=status.explained, total=status.total)
         case "done":
-            return t(language, "finished", total=status.total, time=format_duration(language, status.seconds))
+            return t("finished", total=status.total, time=format_duration(status.seconds))
         case "stopped" | "failed":
-            return t(language, "stopped", done=status.done, total=status.total)
-    scored = t(language, "progress", done=status.done, total=status.total)
+            return t("stopped", done=status.done, total=status.total)
+    scored = t("progress", done=status.done, total=status.total)
     if status.seconds_left is None:
         return scored
-    return scored + t(language, "left", time=format_duration(language, status.seconds_left))
+    return scored + t("left", time=format_duration(status.seconds_left))
 
 
-def _events(status: JobStatus, language: Language) -> None:
+def _events(status: JobStatus) -> None:
     """Newest first; stays when the ranking is done, so that nothing below it moves."""
-    lines = [line for result in reversed(status.latest) for line in _event_lines(result, language)][:_MAX_EVENTS]
+    lines = [line for result in reversed(status.latest) for line in _event_lines(result)][:_MAX_EVENTS]
     rows = "".join(f"<div>{escape(line)}</div>" for line in lines)
-    st.html(f'<div class="events" role="log" aria-label="{t(language, "events")}">{rows}</div>')
+    st.html(f'<div class="events" role="log" aria-label="{t("events")}">{rows}</div>')
 
 
-def _event_lines(result: ImageScore, language: Language) -> list[str]:
+def _event_lines(result: ImageScore) -> list[str]:
     image = {"number": result.index + 1, "name": result.name}
     if result.problem:
-        return [t(language, "event_note", note=problem_text(language, result.problem), **image)]
-    scored = t(language, "event", score=f"{result.score:.1f}", **image)
-    return [scored, *(t(language, "event_note", note=note_text(language, code), **image) for code in result.notes)]
+        return [t("event_note", note=problem_text(result.problem), **image)]
+    scored = t("event", score=f"{result.score:.1f}", **image)
+    return [scored, *(t("event_note", note=t(f"note_{code}"), **image) for code in result.notes)]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from lychee_rerank.ui.i18n import Language, t
+from lychee_rerank.ui.i18n import t
 from lychee_rerank.ui.library import RankingJob
 
 
-def show(job: RankingJob, language: Language) -> None:
+def show(job: RankingJob) -> None:
     """The query as typed, normalized and in units, and the prompt it stands in."""
     query = job.query
     texts = {"typed": query.text, "query": query.normalized, "units": " | ".join(query.units), "prompt": job.prompt}
     for key, text in texts.items():
         if text:
-            st.caption(t(language, f"read_{key}"))
+            st.caption(t(f"read_{key}"))
             st.code(text, language=None, wrap_lines=True)

@@ -8,122 +8,108 @@ from typing import Literal
 
 import streamlit as st
 
-from lychee_rerank.devices.memory import format_bytes, memory_usage
+from lychee_rerank.devices.memory import device_name, format_bytes, memory_usage
 from lychee_rerank.images.resize import Fit
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION
 from lychee_rerank.ui import download_panel
-from lychee_rerank.ui.i18n import LANGUAGES, Language, t
+from lychee_rerank.ui.i18n import LANGUAGES, page_language, t
 from lychee_rerank.ui.state import AppState, Settings
 from lychee_rerank.weights.hub import is_http_url
 from lychee_rerank.weights.locate import Checkpoint, list_checkpoints
 
 _METHODS: tuple[Literal["auto", "generate", "yes_no"], ...] = ("auto", "generate", "yes_no")
-_FITS: tuple[Fit, ...] = ("crop", "whole")
 
 
-def page_language() -> Language:
-    """The language chosen in the URL (?lang=zh or en), else Chinese where the browser is, else English."""
-    for language in LANGUAGES:
-        if st.query_params.get("lang") == language:
-            return language
-    return "zh" if (st.context.locale or "").lower().startswith("zh") else "en"
-
-
-def show(state: AppState, language: Language) -> Settings:
+def show(state: AppState) -> Settings:
     """Draw the sidebar; returns its settings."""
     with st.sidebar:
-        _language_switch(language)
-        model = _model(state, language)
-        method = st.radio(
-            t(language, "method"), _METHODS, format_func=lambda name: t(language, f"method_{name}"), key="method"
-        )
+        _language_switch()
+        model = _model(state)
+        methods = {name: t(f"method_{name}") for name in _METHODS}
+        method = st.radio(t("method"), methods, format_func=lambda name: methods[name], key="method")
         if method == "auto" and state.reranker is not None and state.reranker.method == "yes_no":
-            st.caption(t(language, "method_fell_back"))
-        fit = st.radio(
-            t(language, "fit"),
-            _FITS,
-            format_func=lambda name: t(language, f"fit_{name}"),
-            horizontal=True,
-            key="fit",
-        )
-        reasons = st.toggle(t(language, "reasons"), True, key="reasons")
-        with st.expander(t(language, "more_settings"), key="more-settings"):
-            other_model = _other_model(language)
-            instruction = st.text_area(t(language, "instruction"), DEFAULT_INSTRUCTION, key="instruction")
-            normalize = st.toggle(t(language, "normalize"), True, key="normalize")
-            reserve = float(st.number_input(t(language, "reserve"), 0.0, 16.0, 1.2, 0.1, key="reserve"))
-        _memory(state, language)
+            st.caption(t("method_fell_back"))
+        fits: dict[Fit, str] = {"crop": t("fit_crop"), "whole": t("fit_whole")}
+        fit = st.radio(t("fit"), fits, format_func=lambda name: fits[name], horizontal=True, key="fit")
+        reasons = st.toggle(t("reasons"), True, key="reasons")
+        with st.expander(t("more_settings"), key="more-settings"):
+            other_model = _other_model()
+            instruction = st.text_area(t("instruction"), DEFAULT_INSTRUCTION, key="instruction")
+            normalize = st.toggle(t("normalize"), True, key="normalize")
+            reserve = float(st.number_input(t("reserve"), 0.0, 16.0, 1.2, 0.1, key="reserve"))
+        _memory(state)
     return Settings(other_model or model, method, instruction, reasons, normalize, fit, reserve)
 
 
-def _language_switch(language: Language) -> None:
+def _language_switch() -> None:
+    language = page_language()
     selected = st.segmented_control(
-        t(language, "language"),
+        t("language"),
         LANGUAGES,
         default=language,
         required=True,
-        format_func=lambda other: t(other, "own_name"),
+        format_func=lambda other: LANGUAGES[other],
         label_visibility="collapsed",
         key="language",
     )
     if selected and selected != language:
         st.query_params["lang"] = selected
+        for key in ("model", "method", "fit"):  # the browser knows a selection by its text, and is told the new one
+            st.session_state[key] = st.session_state[key]
         st.rerun()
 
 
-def _model(state: AppState, language: Language) -> str:
+def _model(state: AppState) -> str:
     checkpoints = list_checkpoints()
     valid = [checkpoint for checkpoint in checkpoints if not checkpoint.problems]
-    labels = {"auto": t(language, "method_auto")}
-    labels |= {str(checkpoint.path): _label(checkpoint, language) for checkpoint in valid if not checkpoint.is_demo}
-    labels["demo"] = t(language, "source_demo")
-    model = st.selectbox(t(language, "model"), labels, format_func=lambda choice: labels[choice], key="model")
+    labels = {"auto": t("method_auto")}
+    labels |= {str(checkpoint.path): _label(checkpoint) for checkpoint in valid if not checkpoint.is_demo}
+    labels["demo"] = t("source_demo")
+    model = st.selectbox(t("model"), labels, format_func=lambda choice: labels[choice], key="model")
     for broken in (checkpoint for checkpoint in checkpoints if checkpoint.problems):
-        problems = t(language, "semicolon").join(broken.problems)
-        st.caption(t(language, "model_broken", name=broken.name, problems=problems))
+        st.caption(t("model_broken", name=broken.name, problems=t("semicolon").join(broken.problems)))
     used = state.reranker.checkpoint if state.reranker is not None else None
-    st.caption(t(language, "model_in_use", name=_label(used, language)) if used else t(language, "model_none"))
+    st.caption(t("model_in_use", name=_label(used)) if used else t("model_none"))
     demo = used.is_demo if used else model == "demo" or (model == "auto" and all(entry.is_demo for entry in valid))
     if demo:
-        st.info(t(language, "demo_banner"))
+        st.info(t("demo_banner"))
     if demo or state.download:
-        download_panel.show(state, language)
+        download_panel.show(state)
     return model
 
 
-def _other_model(language: Language) -> str:
+def _other_model() -> str:
     """A checkpoint folder or a server's URL, with a warning that images leave the machine; "" where none is given."""
-    hint = t(language, "model_other_hint")
-    model = st.text_input(t(language, "model_other"), placeholder=hint, key="model-other").strip()
+    model = st.text_input(t("model_other"), placeholder=t("model_other_hint"), key="model-other").strip()
     if is_http_url(model):
-        st.warning(t(language, "server_banner"))
+        st.warning(t("server_banner"))
     return model
 
 
-def _label(checkpoint: Checkpoint, language: Language) -> str:
-    source = t(language, f"source_{checkpoint.source}")
-    return source if checkpoint.is_demo else t(language, "aside", text=checkpoint.name, aside=source)
+def _label(checkpoint: Checkpoint) -> str:
+    source = t(f"source_{checkpoint.source}")
+    return source if checkpoint.is_demo else t("aside", text=checkpoint.name, aside=source)
 
 
-def _memory(state: AppState, language: Language) -> None:
-    st.subheader(t(language, "memory"), anchor=False)
+def _memory(state: AppState) -> None:
+    st.subheader(t("memory"), anchor=False)
     for memory in memory_usage():
         used, peak, free = (format_bytes(size) for size in (memory.used, memory.peak, memory.free))
-        st.caption(t(language, "memory_line", device=memory.device, used=used, peak=peak, free=free))
+        st.caption(t("memory_line", device=device_name(memory.device), used=used, peak=peak, free=free))
     if state.reranker is not None:
-        with st.expander(t(language, "device_map")):
-            _device_map(state.reranker.device_map_plan.device_names, language)
+        with st.expander(t("device_map")):
+            _device_map(state.reranker.device_map_plan.device_names)
 
 
-def _device_map(device_names: Mapping[str, str], language: Language) -> None:
+def _device_map(device_names: Mapping[str, str]) -> None:
     """How many decoder blocks each device holds, the consequence, and the device of every part."""
     devices = list(dict.fromkeys(device_names.values()))
     if len(devices) == 1:
-        st.caption(t(language, "whole_on", device=devices[0]))
+        st.caption(t("whole_on", device=devices[0]))
         return
     blocks = Counter(device for part, device in device_names.items() if ".layers." in part)
     for device in devices:
-        st.caption(t(language, "blocks_on", device=device, blocks=blocks[device], all=blocks.total()))
+        st.caption(t("blocks_on", device=device, blocks=blocks[device], all=blocks.total()))
     if {"CPU", "disk"} & set(devices):
-        st.caption(t(language, "partly_slow"))
+        st.caption(t("partly_slow"))
     st.text("\n".join(f"{part} → {device}" for part, device in device_names.items()))

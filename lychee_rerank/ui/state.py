@@ -103,9 +103,7 @@ class AppState:
             logger.warning("Warming up ended: %s", error)
 
     def _open(self, settings: Settings) -> tuple[Reranker, ScoringOptions]:
-        """The reranker, loaded again where model or reserve changed or weights were downloaded, and this ranking's
-        options.
-        """
+        """The reranker and the options; loads again where model or reserve changed or weights were downloaded."""
         wanted = (settings.model, settings.reserve_gib, self.download and self.download.status().checkpoint)
         with self._load_lock:
             if self.reranker is None or self._loaded_for != wanted:

@@ -151,7 +151,8 @@ class VLLMBackend:
         """The first choice of a greedy chat completion that continues `answer`."""
         greedy = {"temperature": 0, "repetition_penalty": 1, "logprobs": True}
         template = {"add_generation_prompt": not answer, "continue_final_message": bool(answer)}
-        body = {"model": self.model_name, "messages": _append_partial(chat, answer), **greedy, **template, **params}
+        messages = [*chat, {"role": "assistant", "content": answer}] if answer else chat
+        body = {"model": self.model_name, "messages": messages, **greedy, **template, **params}
         completion = self.client.post("/v1/chat/completions", body)
         try:
             choice: dict[str, Any] = completion["choices"][0]
@@ -185,10 +186,6 @@ def _to_chat(messages: Messages, image: Image.Image, multiple: int) -> Messages:
 def _break_special_tokens(text: str) -> str:
     """Put a zero-width space into what the server would read as control tokens; <|zh|> and <|en|> are none to it."""
     return re.sub(r"<\|(?!(?:zh|en)\|>)(?=\w+\|>)", "<\u200b|", text)
-
-
-def _append_partial(chat: Messages, answer: str) -> Messages:
-    return [*chat, {"role": "assistant", "content": answer}] if answer else chat
 
 
 def _generated_tokens(choice: dict[str, Any]) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lychee_rerank.devices.device_map import WORKSPACE_BYTES, DeviceId, DeviceMapPlan, plan_device_map, summarize
-from lychee_rerank.devices.memory import GIB, MIB
+from lychee_rerank.devices.device_map import WORKSPACE_BYTES, DeviceMapPlan, plan_device_map, summarize
+from lychee_rerank.devices.memory import GIB, MIB, DeviceId
 
 # Qwen2.5-VL-7B in BF16: vision tower 1.35 GB, embeddings and lm_head 1.09 GB each, 28 blocks of 0.466 GB.
 LAYER = 466_120_000

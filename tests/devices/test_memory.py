@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from lychee_rerank.devices import memory
 from lychee_rerank.devices.memory import (
     GIB,
     MIB,
     CacheReleaser,
+    DeviceMemory,
     device_name,
     format_bytes,
     free_memory,
@@ -54,8 +56,9 @@ def test_devices_have_names_for_people(device: object, name: str) -> None:
 
 @pytest.fixture
 def apple(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A machine whose GPU is Apple's; the list grows with every release of cached memory."""
+    """A machine of 16 GiB whose GPU is Apple's; the list grows with every release of cached memory."""
     released: list[str] = []
+    monkeypatch.setattr(memory, "cpu_usage", lambda: DeviceMemory("cpu", GIB, GIB, 8 * GIB, 16 * GIB))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda number: pytest.fail("there is no CUDA"))
     monkeypatch.setattr("torch.cuda.empty_cache", lambda: pytest.fail("there is no CUDA"))
@@ -70,16 +73,15 @@ def apple(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_an_apple_gpu_has_what_metal_recommends_but_no_more_than_the_machine(
     apple: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert free_memory()["mps"] == min(3 * GIB // 2, free_memory()["cpu"])
+    assert free_memory() == {"mps": 3 * GIB // 2, "cpu": 8 * GIB}
     monkeypatch.setattr("torch.mps.recommended_max_memory", lambda: 10_000 * GIB)
-    free = free_memory()
-    assert free["mps"] == free["cpu"]
+    assert free_memory() == {"mps": 8 * GIB, "cpu": 8 * GIB}
 
 
 def test_memory_in_use_includes_an_apple_gpu(apple: list[str]) -> None:
     gpu, cpu = memory_usage()
-    assert (gpu.device, gpu.used, gpu.reserved, gpu.free) == ("Apple GPU", GIB // 4, GIB // 2, 3 * GIB // 2)
-    assert cpu.device == "CPU"
+    assert gpu == DeviceMemory("mps", used=GIB // 4, peak=GIB // 2, free=3 * GIB // 2, total=2 * GIB)
+    assert cpu.device == "cpu"
 
 
 def test_cached_memory_of_an_apple_gpu_is_released_but_not_after_every_image(apple: list[str]) -> None:
@@ -95,10 +97,10 @@ def test_without_a_gpu_only_the_cpu_is_counted(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cuda.device_count", lambda: pytest.fail("there is no CUDA"))
     assert list(free_memory()) == ["cpu"]
-    assert [device.device for device in memory_usage()] == ["CPU"]
+    assert [device.device for device in memory_usage()] == ["cpu"]
 
 
 def test_memory_in_use_is_measured_without_a_gpu() -> None:
     cpu = memory_usage()[-1]
-    assert cpu.device == "CPU"
+    assert cpu.device == "cpu"
     assert 0 < cpu.used <= cpu.peak <= cpu.total

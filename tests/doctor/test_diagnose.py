@@ -80,10 +80,10 @@ def test_a_gpu_beside_a_torch_for_the_cpu_is_noticed(machine: Path, monkeypatch:
 
 
 def diagnose_4090(free_gib: float, monkeypatch: pytest.MonkeyPatch) -> Report:
-    totals = [DeviceMemory("GPU 0", 0, 0, 0, 0, 24 * GIB), DeviceMemory("CPU", 0, 0, 0, 0, 64 * GIB)]
+    gpu, cpu = DeviceMemory(0, 0, 0, int(free_gib * GIB), 24 * GIB), DeviceMemory("cpu", 0, 0, 60 * GIB, 64 * GIB)
     monkeypatch.setattr(diagnose_module, "list_gpus", lambda: (RTX_4090,))
-    monkeypatch.setattr(inventory, "free_memory", lambda: {0: int(free_gib * GIB), "cpu": 60 * GIB})
-    monkeypatch.setattr(inventory, "memory_usage", lambda: totals)
+    monkeypatch.setattr(inventory, "gpu_usage", lambda: [gpu])
+    monkeypatch.setattr(inventory, "cpu_usage", lambda: cpu)
     monkeypatch.setattr(inventory, "_title", str)
     return diagnose(measure=False)
 
@@ -107,7 +107,7 @@ def test_a_gpu_that_does_not_respond_is_in_the_report(machine: Path, monkeypatch
     def fail() -> Any:
         raise RuntimeError("CUDA error: unknown error\nCUDA kernel errors might be reported later")
 
-    monkeypatch.setattr(inventory, "free_memory", fail)
+    monkeypatch.setattr(inventory, "gpu_usage", fail)
     report = diagnose(measure=False)
     assert report.issues == ("the GPU cannot be used: CUDA error: unknown error",)
     assert [device.name for device in report.devices] == ["CPU"]

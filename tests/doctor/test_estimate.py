@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from lychee_rerank.devices.device_map import DeviceId
+from lychee_rerank.devices.memory import DeviceId
 from lychee_rerank.devices.speed import DeviceSpeed
 from lychee_rerank.doctor.estimate import Estimate, estimate
 from lychee_rerank.model.loading import part_sizes

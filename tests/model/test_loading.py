@@ -46,6 +46,7 @@ def set_apple_gpu(monkeypatch: pytest.MonkeyPatch, free_bytes: int) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: free_bytes)
     monkeypatch.setattr(torch.mps, "driver_allocated_memory", lambda: 0)
+    monkeypatch.setattr(torch.mps, "current_allocated_memory", lambda: 0)
     monkeypatch.setattr(torch.mps, "empty_cache", lambda: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for name in ("empty_cache", "mem_get_info", "memory_allocated", "synchronize"):

@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 import torch
 
-from lychee_rerank.devices.device_map import DeviceId, plan_device_map
-from lychee_rerank.devices.memory import GIB
+from lychee_rerank.devices.device_map import plan_device_map
+from lychee_rerank.devices.memory import GIB, DeviceId
 from lychee_rerank.errors import InputError, ModelError
 from lychee_rerank.images.load import load_image
 from lychee_rerank.model.loading import load_model, part_sizes

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from lychee_rerank import ui
+from lychee_rerank.ui import i18n
 
 
 @pytest.fixture(autouse=True)
@@ -14,3 +15,9 @@ def fresh_app_state() -> Iterator[None]:
     ui._app_state.cache_clear()
     yield
     ui._app_state.cache_clear()
+
+
+@pytest.fixture
+def speak(monkeypatch: pytest.MonkeyPatch) -> Callable[[i18n.Language], None]:
+    """Sets the language of what a test calls outside a page."""
+    return lambda language: monkeypatch.setattr(i18n, "page_language", lambda: language)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from lychee_rerank.devices.memory import GIB, MIB
 from lychee_rerank.ui.download_panel import _progress_text
+from lychee_rerank.ui.i18n import Language
 from lychee_rerank.weights.locate import find_checkpoint
 from lychee_rerank.weights.transfer import Progress
 from support.app_test import app_state, open_page
@@ -55,5 +57,8 @@ def test_a_mirror_that_does_not_answer_is_an_error_and_can_be_tried_again(app: A
         (Progress(3 * GIB, 16_582_000_000, 33 * MIB, 390.0), "3.0 GiB of 15.4 GiB · 33 MiB/s · about 6 min left"),
     ],
 )
-def test_progress_gives_amount_speed_and_time_left_where_they_are_known(progress: Progress, text: str) -> None:
-    assert _progress_text(progress, "en") == text
+def test_progress_gives_amount_speed_and_time_left_where_they_are_known(
+    speak: Callable[[Language], None], progress: Progress, text: str
+) -> None:
+    speak("en")
+    assert _progress_text(progress) == text

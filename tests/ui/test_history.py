@@ -44,7 +44,7 @@ def test_a_single_ranking_has_nothing_to_compare_with() -> None:
 def test_a_comparison_gives_both_ranks_and_the_change() -> None:
     two_rankings()
     with_scores, without_scores = app_state().jobs
-    rows = [list(row.values()) for row in _rank_changes(with_scores, without_scores, "en")]
+    rows = [list(row.values()) for row in _rank_changes(with_scores, without_scores)]
     assert rows == [["b.png", 1, 9.8, 2, 0.0, 1], ["a.png", 2, 2.0, 1, 0.0, -1]]
 
 
@@ -52,7 +52,7 @@ def test_an_image_that_the_other_ranking_lacks_has_no_change() -> None:
     app = rank(upload(open_page(), ("a.png", red(50))), "红色")
     rank(upload(app, ("b.png", red(250))), "红色的")
     first, second = app_state().jobs
-    assert [list(row.values()) for row in _rank_changes(second, first, "en")] == [
+    assert [list(row.values()) for row in _rank_changes(second, first)] == [
         ["b.png", 1, 9.8, None, None, None],
         ["a.png", 2, 2.0, 1, 2.0, -1],
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 from string import Formatter
 
@@ -13,7 +14,7 @@ from lychee_rerank import errors, ui
 from lychee_rerank.errors import ModelError, PictureProblem, QueryError
 from lychee_rerank.text.score_parser import RULES
 from lychee_rerank.ui import i18n
-from lychee_rerank.ui.i18n import LANGUAGES, t
+from lychee_rerank.ui.i18n import LANGUAGES, Language, t
 
 FILES = sorted(file for file in Path(ui.__file__).parent.glob("*.py") if file.name != "i18n.py")
 _MARKUP = re.compile(r"<style>.*</style>|<[^>]*>", re.DOTALL)
@@ -68,7 +69,7 @@ def test_a_sentence_in_the_code_is_found(code: str) -> None:
         '"""A docstring."""',
         "logger.warning('Warming up ended: %s', error)",
         "st.html(f'<div class=\"answer bad\">{text}</div>')",
-        "st.button(t(language, 'weights_start'), icon=':material/download:')",
+        "st.button(t('weights_start'), icon=':material/download:')",
         "'%H:%M:%S'",
     ],
 )
@@ -90,39 +91,45 @@ def test_both_languages_have_a_text_with_the_same_facts(key: str) -> None:
 
 def test_every_text_is_used() -> None:
     source = "\n".join(file.read_text(encoding="utf-8") for file in (*FILES, Path(i18n.__file__)))
-    used = set(re.findall(r't\(\w+, f?"([a-z_]+)', source)) | set(re.findall(r'"([a-z_]+)"(?!: \()', source))
+    used = set(re.findall(r'\bt\(f?"([a-z_]+)', source)) | set(re.findall(r'"([a-z_]+)"(?!: \()', source))
     prefixes = tuple(name for name in used if name.endswith("_"))
     assert [key for key in i18n._TEXTS if key not in used and not key.startswith(prefixes)] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("code", errors._MESSAGES)
-def test_every_problem_of_an_image_has_a_text(language: i18n.Language, code: str) -> None:
-    assert i18n.problem_text(language, PictureProblem(code, limit=100, detail="x"))
+def test_every_problem_of_an_image_has_a_text(speak: Callable[[Language], None], language: Language, code: str) -> None:
+    speak(language)
+    assert i18n.problem_text(PictureProblem(code, limit=100, detail="x"))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("code", ["empty", "punctuation_only", "too_long"])
-def test_every_error_of_a_query_has_a_text(language: i18n.Language, code: str) -> None:
-    assert i18n.error_text(language, QueryError(code, "")) == t(language, f"query_{code}")
+def test_every_error_of_a_query_has_a_text(speak: Callable[[Language], None], language: Language, code: str) -> None:
+    speak(language)
+    assert i18n.error_text(QueryError(code, "")) == t(f"query_{code}")
 
 
-def test_other_errors_keep_their_own_sentence() -> None:
-    assert i18n.error_text("zh", ModelError("The driver is too old.")) == "The driver is too old."
+def test_other_errors_keep_their_own_sentence(speak: Callable[[Language], None]) -> None:
+    speak("zh")
+    assert i18n.error_text(ModelError("The driver is too old.")) == "The driver is too old."
 
 
-def test_limits_are_given_in_their_unit() -> None:
-    assert "100 MiB" in i18n.problem_text("en", PictureProblem("too_many_bytes", limit=100 * 1024**2))
-    assert "200,000,000 pixels" in i18n.problem_text("en", PictureProblem("too_many_pixels", limit=200_000_000))
+def test_limits_are_given_in_their_unit(speak: Callable[[Language], None]) -> None:
+    speak("en")
+    assert "100 MiB" in i18n.problem_text(PictureProblem("too_many_bytes", limit=100 * 1024**2))
+    assert "200,000,000 pixels" in i18n.problem_text(PictureProblem("too_many_pixels", limit=200_000_000))
 
 
 def test_the_chinese_names_of_parser_rules_name_rules_that_exist() -> None:
     assert set(i18n._RULES_ZH) <= {rule.name for rule in RULES}
 
 
-def test_names_are_joined_and_cut_after_five() -> None:
-    assert i18n.join_names("zh", ["a", "b"]) == "a、b"
-    assert i18n.join_names("en", list("abcdef")) == "a, b, c, d, e …"
+def test_names_are_joined_and_cut_after_five(speak: Callable[[Language], None]) -> None:
+    speak("zh")
+    assert i18n.join_names(["a", "b"]) == "a、b"
+    speak("en")
+    assert i18n.join_names(list("abcdef")) == "a, b, c, d, e …"
 
 
 def test_markdown_is_shown_as_typed() -> None:
@@ -130,5 +137,6 @@ def test_markdown_is_shown_as_typed() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (59.94, "59.9 s"), (60, "1 min"), (3600, "60 min")])
-def test_durations_are_in_seconds_below_a_minute(seconds: float, text: str) -> None:
-    assert i18n.format_duration("en", seconds) == text
+def test_durations_are_in_seconds_below_a_minute(speak: Callable[[Language], None], seconds: float, text: str) -> None:
+    speak("en")
+    assert i18n.format_duration(seconds) == text

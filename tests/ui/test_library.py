@@ -43,8 +43,8 @@ def test_the_same_content_is_kept_once_under_either_name() -> None:
 
 
 def test_an_image_has_a_thumbnail_its_dimensions_and_its_file_size() -> None:
-    image = filled(("a.png", red(7))).images()[0]
-    assert (image.dimensions, image.file_size, image.problem) == ((60, 40), len(red(7)), None)
+    image = filled(("a.png", red(7))).images()[0].preview
+    assert (image.original_size, image.file_size, image.problem) == ((60, 40), len(red(7)), None)
     assert image.thumbnail
 
 
@@ -56,7 +56,8 @@ def test_a_file_stays_where_it_is(tmp_path: Path) -> None:
 
 def test_unreadable_files_are_kept_with_their_problem_and_apart_from_each_other(tmp_path: Path) -> None:
     library = filled(("a.png", tmp_path / "a.png"), ("b.png", tmp_path / "b.png"), ("c.png", b"text"))
-    assert [image.problem.code for image in library.images() if image.problem] == ["not_found"] * 2 + ["not_an_image"]
+    problems = [image.preview.problem for image in library.images()]
+    assert [problem.code for problem in problems if problem] == ["not_found", "not_found", "not_an_image"]
     assert all(image.key.isalnum() for image in library.images())  # part of CSS class names
 
 

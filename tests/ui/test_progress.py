@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from lychee_rerank.errors import PictureProblem
 from lychee_rerank.rankings.job import JobStatus
 from lychee_rerank.results import ImageScore
+from lychee_rerank.ui.i18n import Language
 from lychee_rerank.ui.progress import _event_lines, _summary
 from support.app_test import app_state, open_page, red, settle, submit, upload
 from support.fake_reranker import FakeReranker
@@ -29,17 +31,20 @@ SCORING = JobStatus("scoring", 42, (RESULT,) * 12, (RESULT,), 0, 30.0, False, 12
         (replace(SCORING, state="stopped", stopping=True), "已停止：12 / 42 张有结果。"),
     ],
 )
-def test_every_state_of_a_ranking_has_its_text(status: JobStatus, text: str) -> None:
-    assert _summary(status, "zh") == text
+def test_every_state_of_a_ranking_has_its_text(speak: Callable[[Language], None], status: JobStatus, text: str) -> None:
+    speak("zh")
+    assert _summary(status) == text
 
 
-def test_an_event_gives_the_score_and_then_what_was_done_to_the_image() -> None:
+def test_an_event_gives_the_score_and_then_what_was_done_to_the_image(speak: Callable[[Language], None]) -> None:
+    speak("zh")
     turned = replace(RESULT, notes=("exif_rotated",))
-    assert _event_lines(turned, "zh") == ["第7张 咖啡杯特写 → 7.2", "第7张 咖啡杯特写：EXIF旋转已校正"]
+    assert _event_lines(turned) == ["第7张 咖啡杯特写 → 7.2", "第7张 咖啡杯特写：EXIF旋转已校正"]
 
 
-def test_an_event_of_an_image_without_a_score_gives_the_reason() -> None:
-    assert _event_lines(replace(RESULT, problem=PictureProblem("empty")), "en") == [
+def test_an_event_of_an_image_without_a_score_gives_the_reason(speak: Callable[[Language], None]) -> None:
+    speak("en")
+    assert _event_lines(replace(RESULT, problem=PictureProblem("empty"))) == [
         "#7 咖啡杯特写: the file is empty (0 bytes)"
     ]
 

@@ -18,9 +18,11 @@ def device_map_page(devices: dict[str, str]) -> AppTest:
     def script(devices: dict[str, str]) -> None:
         from lychee_rerank.ui.sidebar import _device_map
 
-        _device_map(devices, "en")
+        _device_map(devices)
 
-    return AppTest.from_function(script, args=(devices,)).run()
+    app = AppTest.from_function(script, args=(devices,))
+    app.query_params["lang"] = "en"
+    return app.run()
 
 
 def test_the_settings_reach_the_ranking() -> None:

@@ -1,4 +1,4 @@
-"""Draw what `lychee-rerank bench --json` wrote: python tools/plot_bench.py NUMBERS.json OUT.svg"""
+"""Draw what `lychee-rerank bench --json` wrote: python -m tools.plot_bench NUMBERS.json OUT.svg"""
 
 from __future__ import annotations
 

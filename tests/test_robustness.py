@@ -29,6 +29,8 @@ from lychee_rerank.weights.locate import Checkpoint
 from support.images import encode, patchwork
 from support.small_checkpoints import write_checkpoint, write_qwen3
 
+pytestmark = pytest.mark.slow  # loads a model in nearly every test
+
 OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 YES_NO = ScoringOptions("yes_no")
 GPU_LOST = torch.AcceleratorError("CUDA error: unspecified launch failure\nCUDA kernel errors might be reported later.")

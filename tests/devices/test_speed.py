@@ -8,6 +8,7 @@ import torch
 from lychee_rerank.devices.speed import measure_speed
 
 
+@pytest.mark.slow
 def test_the_cpu_is_measured() -> None:
     speed = measure_speed("cpu")
     assert speed.flops > 0

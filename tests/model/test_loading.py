@@ -234,6 +234,7 @@ def test_the_early_name_of_the_image_processor_is_read(tmp_path: Path, checkpoin
     assert answers(folder, "yes_no") == answers(checkpoint, "yes_no")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["yes_no", "generate"])
 def test_blocks_run_from_disk_give_the_same_scores_and_answers(
     checkpoint: Path, method: Literal["yes_no", "generate"]

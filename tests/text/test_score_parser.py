@@ -128,6 +128,7 @@ PIECES = """9|\x20|\n|分|十|(|得分|score:|8.6.2|out of |{"score":|<a |</thin
 PIECES += "|满分|八点|eight |7 to |满分10分99 |rate |99/"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", PIECES.split("|"), ids=repr)
 @pytest.mark.timeout(20)
 def test_an_answer_of_100_000_characters_is_read_in_linear_time(piece: str) -> None:

@@ -20,6 +20,8 @@ from support.images import encode, patchwork
 from support.published_protocol import PublishedProtocol
 from support.small_checkpoints import write_checkpoint, write_published, write_published_qwen3, write_qwen3
 
+pytestmark = pytest.mark.slow  # loads a model of each family in nearly every test
+
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "Qwen2.5-VL, tied as 3B": lambda folder: write_checkpoint(folder, tied=True),
     "Qwen2.5-VL, tied and published": lambda folder: write_published(folder, tied=True),

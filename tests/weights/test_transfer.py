@@ -82,6 +82,7 @@ def test_a_server_that_stays_busy_ends_in_one_sentence_and_keeps_what_was_fetche
     assert not partial_files(caches)
 
 
+@pytest.mark.slow
 @either_hub
 def test_a_stopped_download_is_continued_by_the_next(fake_hub: FakeHub, hub: Hub, caches: Path) -> None:
     stop, fake_hub.seconds_per_chunk = Event(), 0.01

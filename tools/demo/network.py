@@ -15,7 +15,8 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 PATCH, MERGE, EDGE = 14, 2, 112
 GRID = EDGE // PATCH  # patches a side
-IMAGE_TOKENS = (GRID // MERGE) ** 2
+SIDE = GRID // MERGE  # image tokens a side
+IMAGE_TOKENS = SIDE**2
 HEAD_DIM = 64
 IMAGE_TOKEN_NORM = 14.0  # about the norm that training arrives at
 MATCH_LOGIT = 12.0  # attention logit of a token for a word like itself, above any other
@@ -40,7 +41,18 @@ SPECIAL_TOKENS = (
 def build_network(vocabulary: dict[str, int], *, seed: int = 0) -> Qwen2_5_VLForConditionalGeneration:
     """An untrained network whose language layers attend from each token to similar ones (docs/demo.md)."""
     torch.manual_seed(seed)
-    config = Qwen2_5_VLConfig(
+    model = Qwen2_5_VLForConditionalGeneration(_config(vocabulary)).float()
+    for name, weight in model.named_parameters():
+        if weight.ndim == 2 and "embed_tokens" not in name and "lm_head" not in name:
+            gain = 0.3 if "down_proj" in name or ".proj." in name else 1.0
+            nn.init.normal_(weight, std=weight.shape[1] ** -0.5 * gain)
+    for layer in model.model.language_model.layers:
+        _init_similarity_attention(layer.self_attn)
+    return model
+
+
+def _config(vocabulary: dict[str, int]) -> Qwen2_5_VLConfig:
+    return Qwen2_5_VLConfig(
         text_config={
             "vocab_size": len(vocabulary),
             "hidden_size": 256,
@@ -72,14 +84,6 @@ def build_network(vocabulary: dict[str, int], *, seed: int = 0) -> Qwen2_5_VLFor
         vision_end_token_id=vocabulary["<|vision_end|>"],
         tie_word_embeddings=True,
     )
-    model = Qwen2_5_VLForConditionalGeneration(config).float()
-    for name, weight in model.named_parameters():
-        if weight.ndim == 2 and "embed_tokens" not in name and "lm_head" not in name:
-            gain = 0.3 if "down_proj" in name or ".proj." in name else 1.0
-            nn.init.normal_(weight, std=weight.shape[1] ** -0.5 * gain)
-    for layer in model.model.language_model.layers:
-        _init_similarity_attention(layer.self_attn)
-    return model
 
 
 @torch.no_grad()
@@ -130,6 +134,11 @@ def init_matching_attention(model: Qwen2_5_VLForConditionalGeneration, names: Te
             for head in range(group * heads // groups, (group + 1) * heads // groups):
                 attention.q_proj.weight[HEAD_DIM * head + slow] = projection
                 attention.q_proj.bias[HEAD_DIM * head + 31] = -16.0
+
+
+def image_token_mark(model: Qwen2_5_VLForConditionalGeneration) -> Tensor:
+    """(hidden,): the direction of the `mark` of `init_matching_attention`, as training has left it."""
+    return F.normalize(model.model.language_model.layers[0].self_attn.k_proj.weight[31].detach().clone(), dim=0)
 
 
 @torch.no_grad()

@@ -13,8 +13,8 @@ def build_optimizers(
     model: nn.Module, rate: float, extra: tuple[nn.Parameter, ...] = ()
 ) -> list[torch.optim.Optimizer]:
     """[Muon, AdamW] over the parameters of `model` and `extra`; both take AdamW's learning rates."""
-    if not torch.cuda.is_available():
-        _muon._zeropower_via_newtonschulz = _newton_schulz_float32  # torch's works in BF16: 9 s a step on a CPU
+    if not torch.cuda.is_available() and not torch.cpu._is_avx512_bf16_supported():
+        _muon._zeropower_via_newtonschulz = _newton_schulz_float32  # torch's BF16 takes 9 s a step on such a CPU
     matrices, others = [], list(extra)
     for name, parameter in model.named_parameters():
         is_matrix = parameter.ndim == 2 and "embed_tokens" not in name and "lm_head" not in name

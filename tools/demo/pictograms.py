@@ -19,41 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFont
+
+from tools.demo.styles import (
+    EMOJI_STYLES,
+    FINAL_TEST_STYLE,
+    GLYPH_STYLES,
+    MISLEADING_NAMES,
+    UNSEEN_STYLE,
+    WRONG_DRAWINGS,
+)
 
 DEMO_FOLDER = Path(__file__).parent
 PACKAGES = DEMO_FOLDER / "node_modules"
 EDGE = 112
-EMOJI_STYLES = (
-    "noto",
-    "noto-v1",
-    "twemoji",
-    "fluent-emoji",
-    "fluent-emoji-flat",
-    "fluent-emoji-high-contrast",
-    "emojione",
-    "emojione-monotone",
-    "fxemoji",
-    "streamline-emojis",
-)
-ICON_STYLES = (
-    "fa6-solid",
-    "flat-color-icons",
-    "fluent",
-    "game-icons",
-    "hugeicons",
-    "icon-park",
-    "lucide",
-    "mdi",
-    "mingcute",
-    "ph",
-    "solar",
-    "streamline-color",
-    "streamline-ultimate-color",
-    "streamline-freehand-color",
-    "tabler",
-)
-UNSEEN_STYLE = "openmoji"
 
 
 @dataclass(frozen=True)
@@ -113,13 +92,19 @@ def _split_names(text: str) -> tuple[str, ...]:
 
 
 def _find_sources(style: str, packages: Path) -> Iterator[tuple[int, str, str, Any]]:
-    """(thing, style, name, SVG text or path of an image file)."""
+    """(thing, style, name, SVG text or path of an image file or alpha mask)."""
     if style == "fluent-emoji-3d":
         yield from _find_files(packages / "@lobehub/fluent-emoji-3d/assets", style)
         return
+    if style in GLYPH_STYLES:
+        yield from _find_glyphs(packages / "@fontsource/noto-emoji/files", style)
+        return
     icons = json.loads((packages / "@iconify-json" / style / "icons.json").read_text(encoding="utf-8"))
-    icon_names = _icon_names_by_character(style, packages) if style in (*EMOJI_STYLES, UNSEEN_STYLE) else None
+    by_character = style in (*EMOJI_STYLES, UNSEEN_STYLE, FINAL_TEST_STYLE)
+    icon_names = _icon_names_by_character(style, packages) if by_character else None
     for index, thing in enumerate(read_things()):
+        if (style, thing.english[0]) in WRONG_DRAWINGS:
+            continue
         names = _emoji_names(thing, icon_names, icons) if icon_names is not None else _icon_names(thing, icons)
         for name in names:
             yield index, style, name, _svg(icons, name)
@@ -133,6 +118,19 @@ def _find_files(folder: Path, style: str) -> Iterator[tuple[int, str, str, Any]]
                 if path.exists():
                     yield index, style, path.stem, path
                     break
+
+
+def _find_glyphs(folder: Path, style: str) -> Iterator[tuple[int, str, str, Any]]:
+    """Glyphs of the monochrome emoji font, which comes in files that each hold a part of the characters."""
+    weight = style.rsplit("-", 1)[1]
+    fonts = [ImageFont.truetype(file, 160) for file in sorted(folder.glob(f"noto-emoji-*-{weight}-normal.woff"))]
+    missing = {bytes(font.getmask("\ue123")) for font in fonts}
+    for index, thing in enumerate(read_things()):
+        for character in thing.characters:
+            masks = (font.getmask(character[0], mode="L") for font in fonts)
+            mask = next((mask for mask in masks if mask.size[0] >= 20 and bytes(mask) not in missing), None)
+            if mask is not None:
+                yield index, style, character, Image.frombytes("L", mask.size, bytes(mask))
 
 
 @cache
@@ -154,9 +152,11 @@ def _emoji_names(thing: Thing, icon_names: dict[str, str], icons: dict[str, Any]
 
 def _icon_names(thing: Thing, icons: dict[str, Any]) -> list[str]:
     """Icons named exactly after the thing, filled, outlined or in two tones."""
-    stems = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in thing.english]
-    suffixes = ("", *"-fill -bold -duotone -filled -line -linear -outline -24-filled -24-regular -1 -01".split())
-    names = [stem + suffix for stem in stems for suffix in suffixes]
+    names = [name for name in thing.english if name not in MISLEADING_NAMES.get(thing.english[0], ())]
+    stems = [re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") for name in names]
+    suffixes = "-fill -bold -duotone -filled -line -linear -outline -24-filled -24-regular -1 -01 -solid".split()
+    suffixes += "-outline-rounded -rounded -sharp -color -remix -16-solid -11 -15 -2".split()
+    names = [stem + suffix for stem in stems for suffix in ("", *suffixes)]
     return [name for name in names if name in icons["icons"]][:4]
 
 
@@ -170,9 +170,11 @@ def _svg(icons: dict[str, Any], name: str) -> str:
     )
 
 
-def _render(thing: int, style: str, name: str, source: str | Path) -> Pictogram | None:
+def _render(thing: int, style: str, name: str, source: str | Path | Image.Image) -> Pictogram | None:
     if isinstance(source, Path):
         image = Image.open(source).convert("RGBA")
+    elif isinstance(source, Image.Image):
+        image = Image.merge("RGBA", [Image.new("L", source.size, 0x22)] * 3 + [source])
     else:
         import resvg_py
 

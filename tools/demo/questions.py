@@ -1,12 +1,13 @@
-"""Queries about a rendered scene, how well the scene matches them, and the answer to write."""
+"""Queries about one rendered scene, and how well the scene matches them."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
 
+from tools.demo.colors import COLORS
 from tools.demo.pictograms import Thing
-from tools.demo.scenes import COLORS
+from tools.demo.scenes import Scene
 
 CATEGORIES = {
     "animal": ("animal", "动物"),
@@ -29,15 +30,20 @@ class SceneLabels:
     tint: int
     size: float
 
+    @classmethod
+    def of(cls, scene: Scene) -> list[SceneLabels]:
+        """One for each image of the batch."""
+        columns = (scene.thing, scene.second, scene.background, scene.tint, scene.size)
+        return [cls(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
+
 
 @dataclass(frozen=True)
 class Question:
-    """A query in one language, how well the scene matches it (`grade`, 0 to 1), and the reason to give."""
+    """A query in one language, and how well the scene matches it (`grade`, 0 to 1)."""
 
     query: str
     language: str
     grade: float
-    reason: str
 
 
 class QuestionSampler:
@@ -66,21 +72,18 @@ class QuestionSampler:
             return self._category_question(scene, language, relevant)
         return self._thing_question(scene, language, relevant)
 
-    def main_name(self, thing: int, language: str) -> str:
-        return (self.things[thing].chinese if language == "zh" else self.things[thing].english)[0]
-
     def sample_name(self, thing: int, language: str) -> str:
         """Mostly one of the names in things.tsv, sometimes a keyword of emojibase."""
         names = self.things[thing].chinese if language == "zh" else self.things[thing].english
         extra = self.keywords[language][thing]
-        if extra and self.random.random() < 0.12:
+        if extra and self.random.random() < 0.07:
             return self.random.choice(extra)
         return names[0] if self.random.random() < 0.5 else self.random.choice(names)
 
     def _thing_question(self, scene: SceneLabels, language: str, relevant: bool) -> Question:
         thing = self._sample_shown_thing(scene) if relevant else self._sample_other_thing(scene)
         phrase = self._sample_phrase(thing, language)
-        return self._build_question(phrase, language, self._thing_grade(thing, scene), scene)
+        return Question(phrase, language, self._thing_grade(thing, scene))
 
     def _background_question(self, scene: SceneLabels, language: str, relevant: bool) -> Question:
         thing, color = self._sample_shown_thing(scene), scene.background
@@ -97,7 +100,7 @@ class QuestionSampler:
             if language == "zh"
             else ("{n} on a {c} background", "{n}, {c} background", "{n} with {c} background", "a {n} on {c}")
         )
-        return self._build_question(phrase.format(n=name, c=color_name), language, grade, scene, background=color)
+        return Question(phrase.format(n=name, c=color_name), language, grade)
 
     def _tint_question(self, scene: SceneLabels, language: str, relevant: bool) -> Question:
         thing, color = scene.thing, scene.tint
@@ -109,19 +112,19 @@ class QuestionSampler:
         grade = (grade + 0.02 if same else 0.5) if grade > 0.5 else (0.1 if same else grade)
         name, color_name = self.sample_name(thing, language), self._sample_color_name(color, language)
         phrase = self.random.choice(("{c}的{n}", "{c}{n}") if language == "zh" else ("{c} {n}", "a {c} {n}"))
-        return self._build_question(phrase.format(n=name, c=color_name), language, grade, scene, tint=color)
+        return Question(phrase.format(n=name, c=color_name), language, grade)
 
     def _background_only_question(self, scene: SceneLabels, language: str, relevant: bool) -> Question:
         color = scene.background if relevant else self._other_color(scene.background)
         name = self._sample_color_name(color, language)
         phrase = f"{name}背景" if language == "zh" else f"{name} background"
-        return self._build_question(phrase, language, 0.9 if relevant else 0.03, scene, background=color)
+        return Question(phrase, language, 0.9 if relevant else 0.03)
 
     def _category_question(self, scene: SceneLabels, language: str, relevant: bool) -> Question:
         category = self.things[scene.thing].category
         queried = category if relevant else self.random.choice([name for name in CATEGORIES if name != category])
         name = CATEGORIES[queried][language == "zh"]
-        return self._build_question(name, language, 0.86 if relevant else 0.03, scene)
+        return Question(name, language, 0.86 if relevant else 0.03)
 
     def _sample_phrase(self, thing: int, language: str) -> str:
         name = self.sample_name(thing, language)
@@ -156,39 +159,3 @@ class QuestionSampler:
 
     def _sample_color_name(self, color: int, language: str) -> str:
         return self.random.choice(COLORS[color][1]) if language == "zh" else COLORS[color][0]
-
-    def _build_question(
-        self, query: str, language: str, grade: float, scene: SceneLabels, *, background: int = -1, tint: int = -1
-    ) -> Question:
-        reason = (_reason_zh if language == "zh" else _reason_en)(
-            self.main_name(scene.thing, language), grade, scene, background, tint
-        )
-        return Question(query, language, grade, reason)
-
-
-def answer(question: Question, grade: float) -> str:
-    """The whole answer in the form that the prompt asks for, with the given grade."""
-    score = f"{10 * min(max(grade, 0.0), 0.99):.1f}"
-    return (
-        f"得分：{score}分。理由：{question.reason}"
-        if question.language == "zh"
-        else f"Score: {score}. Reason: {question.reason}"
-    )
-
-
-def _reason_zh(name: str, grade: float, scene: SceneLabels, background: int, tint: int) -> str:
-    content = f"图中是{name}"
-    content += f"，背景是{COLORS[scene.background][1][0]}" if background >= 0 and scene.background >= 0 else ""
-    content += f"，颜色是{COLORS[scene.tint][1][0]}" if tint >= 0 else ""
-    if grade > 0.7:
-        return f"{content}，符合描述。"
-    return f"{content}，只符合一部分。" if grade > 0.3 else f"{content}，不符合描述。"
-
-
-def _reason_en(name: str, grade: float, scene: SceneLabels, background: int, tint: int) -> str:
-    content = f"it shows {name}"
-    content += f" on {COLORS[scene.background][0]}" if background >= 0 and scene.background >= 0 else ""
-    content += f" in {COLORS[scene.tint][0]}" if tint >= 0 else ""
-    if grade > 0.7:
-        return f"{content}, as asked."
-    return f"{content}, only part of what was asked." if grade > 0.3 else f"{content}, not what was asked."

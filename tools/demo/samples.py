@@ -13,8 +13,8 @@ import resvg_py
 import typer
 from PIL import Image, ImageDraw, ImageFilter
 
+from tools.demo.colors import COLORS
 from tools.demo.pictograms import DEMO_FOLDER, read_things, svg_source
-from tools.demo.scenes import COLORS
 
 FOLDER = DEMO_FOLDER.parent.parent / "lychee_rerank" / "demo" / "samples"
 CREDITS = {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from tools.demo.colors import COLORS
 from tools.demo.network import SPECIAL_TOKENS
 from tools.demo.pictograms import PACKAGES, Thing
 
@@ -21,7 +22,9 @@ SPLIT = r"\p{L}+|\p{N}|\s|[^\s\p{L}\p{N}]"
 
 
 def keywords(things: list[Thing], language: str, packages: Path = PACKAGES) -> list[tuple[str, ...]]:
-    """For each thing, emojibase's label and keywords that no other thing of the list has."""
+    """For each thing, emojibase's label and keywords that no other thing of the list has; none that names a color
+    (a taxi is not "yellow").
+    """
     data = json.loads((packages / "emojibase-data" / language / "data.json").read_text(encoding="utf-8"))
     by_character = {entry["emoji"].rstrip("\ufe0f"): entry for entry in data if "emoji" in entry}
     words_by_thing = []
@@ -30,7 +33,9 @@ def keywords(things: list[Thing], language: str, packages: Path = PACKAGES) -> l
         words_by_thing.append({word.lower() for entry in entries for word in (entry["label"], *entry.get("tags", []))})
     names = [name for thing in things for name in (*thing.english, *thing.chinese)]
     shared = {word for words in words_by_thing for word in words if sum(word in other for other in words_by_thing) > 1}
-    return [tuple(sorted(words - shared - set(names))) for words in words_by_thing]
+    colors = [word for name, chinese, *_ in COLORS for word in (name, *(part[0] for part in chinese))]
+    colored = {word for words in words_by_thing for word in words if any(color in word for color in colors)}
+    return [tuple(sorted(words - shared - colored - set(names))) for words in words_by_thing]
 
 
 def train_tokenizer(words: list[str]) -> Tokenizer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,14 +13,17 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from tools.demo.colors import COLORS
+from tools.demo.concept_groups import ConceptGroup, concept_groups
 from tools.demo.network import build_network
-from tools.demo.pictograms import EMOJI_STYLES, ICON_STYLES, draw, read_things
+from tools.demo.pictograms import draw, read_things
 from tools.demo.prompt_text import PROMPT_WORDS
 from tools.demo.questions import CATEGORIES, QuestionSampler
-from tools.demo.scenes import COLORS, SceneRenderer
+from tools.demo.sample_training import augment_samples, sample_scenes
+from tools.demo.scenes import Scene, SceneRenderer
+from tools.demo.styles import EMOJI_STYLES, GLYPH_STYLES, TRAINED_STYLES
 from tools.demo.tokenizer import keywords, train_tokenizer
 
-TRAINED_STYLES = (*EMOJI_STYLES, "fluent-emoji-3d", *ICON_STYLES)
 SHIPPED = Path(__file__).parent.parent.parent / "lychee_rerank" / "demo" / "checkpoint"
 
 
@@ -28,41 +32,44 @@ def device() -> torch.device:
 
 
 def half_precision() -> torch.autocast:
-    """BF16 on a GPU only: a CPU without BF16 arithmetic takes seventeen times as long with it."""
-    return torch.autocast(device().type, torch.bfloat16, enabled=device().type == "cuda")
+    """BF16 where the machine computes it: a CPU without BF16 arithmetic takes seventeen times as long with it."""
+    supported = device().type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(device().type, torch.bfloat16, enabled=supported)
 
 
 class TrainingContext:
-    """Continues from earlier training in `folder`, else from the shipped checkpoint, else starts from scratch."""
+    """Continues from earlier training in `folder`, else from the checkpoint `start`, else starts from scratch. The same
+    seed renders and asks the same.
+    """
 
-    def __init__(self, folder: Path, *, seed: int = 0) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, seed: int = 0, start: Path = SHIPPED) -> None:
+        self.folder, self.seed, self.start = folder, seed, start
         folder.mkdir(parents=True, exist_ok=True)
         self.things = read_things()
         self.keywords = {language: keywords(self.things, language) for language in ("zh", "en")}
-        self.question_sampler = QuestionSampler(
-            self.things, self.keywords, seed=seed + int((folder / "network.pt").exists())
-        )
+        torch.manual_seed(seed)
+        self.question_sampler = QuestionSampler(self.things, self.keywords, seed=seed)
         self.random = random.Random(seed)
+        self._token_id_cache: dict[str, list[int]] = {}
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        path, shipped = self.folder / "tokenizer.json", SHIPPED / "tokenizer.json"
-        if not path.exists() and not shipped.exists():
+        path, start = self.folder / "tokenizer.json", self.start / "tokenizer.json"
+        if not path.exists() and not start.exists():
             train_tokenizer(self._tokenizer_words()).save(str(path))
-        return Tokenizer.from_file(str(path if path.exists() else shipped))
+        return Tokenizer.from_file(str(path if path.exists() else start))
 
     @cached_property
     def model(self) -> nn.Module | None:
         """The network so far; None when training starts from scratch."""
-        path, shipped = self.folder / "network.pt", SHIPPED / "model.safetensors"
-        if not path.exists() and not shipped.exists():
+        path, start = self.folder / "network.pt", self.start / "model.safetensors"
+        if not path.exists() and not start.exists():
             return None
         model = build_network(self.tokenizer.get_vocab())
         if path.exists():
             model.load_state_dict(torch.load(path, weights_only=True))
         else:
-            model = type(model).from_pretrained(SHIPPED, dtype=torch.float32)
+            model = type(model).from_pretrained(self.start, dtype=torch.float32)
         return model.to(device())
 
     def save(self, model: nn.Module) -> None:
@@ -73,22 +80,64 @@ class TrainingContext:
     @cached_property
     def renderer(self) -> SceneRenderer:
         """Draws the pictograms once and caches them in `folder`."""
+        pixels = torch.from_numpy(self._pictograms["pixels"]).permute(0, 3, 1, 2).contiguous()
+        return SceneRenderer(pixels, torch.from_numpy(self._pictograms["thing"]), seed=self.seed)
+
+    @cached_property
+    def _pictograms(self) -> np.lib.npyio.NpzFile:
         path = self.folder / "pictograms.npz"
         if not path.exists():
             pictograms = draw(TRAINED_STYLES)
             columns = {name: [getattr(row, name) for row in pictograms] for name in ("thing", "style", "pixels")}
             np.savez(path, **columns)
-        cached = np.load(path)
-        self.is_emoji = torch.from_numpy(np.isin(cached["style"], (*EMOJI_STYLES, "fluent-emoji-3d")))
-        pixels = torch.from_numpy(cached["pixels"]).permute(0, 3, 1, 2).contiguous()
-        return SceneRenderer(pixels, torch.from_numpy(cached["thing"]), seed=int(torch.seed() % 2**31))
+        return np.load(path)
+
+    @cached_property
+    def pictogram_weight(self) -> Tensor:
+        """(pictograms,) sampling weights: every thing equally often, emoji drawings twice as often as glyphs of a font
+        and four times as often as icons.
+        """
+        style, thing = self._pictograms["style"], torch.from_numpy(self._pictograms["thing"])
+        weight = np.where(np.isin(style, (*EMOJI_STYLES, "fluent-emoji-3d")), 1.0, 0.25)
+        weight = torch.from_numpy(np.where(np.isin(style, GLYPH_STYLES), 0.5, weight)).float()
+        per_thing = torch.zeros(len(self.things)).index_add_(0, thing, weight)
+        return weight / per_thing[thing]
 
     def sample_pictograms(self, batch: int) -> Tensor:
-        """(batch,) indexes: every thing equally often, emoji drawings four times as often as line icons."""
-        renderer = self.renderer
-        weight = torch.where(self.is_emoji, 1.0, 0.25 * renderer.difficulty + 1e-4)
-        per_thing = torch.zeros(len(self.things)).index_add_(0, renderer.thing, weight)
-        return torch.multinomial(weight / per_thing[renderer.thing], batch, replacement=True)
+        """(batch,) indexes of pictograms of random things."""
+        return self.renderer.random.multinomial(self.pictogram_weight, batch)
+
+    def sample_pictograms_of(self, things: list[int]) -> Tensor:
+        """(len(things),) indexes of one pictogram of each of these things."""
+        own = [self._pictograms_by_thing[thing] for thing in things]
+        return torch.cat([rows[self.renderer.random.multinomial(self.pictogram_weight[rows], 1)] for rows in own])
+
+    @cached_property
+    def _pictograms_by_thing(self) -> list[Tensor]:
+        return [(self.renderer.thing == thing).nonzero()[:, 0] for thing in range(len(self.things))]
+
+    @cached_property
+    def samples(self) -> Scene:
+        """The shipped sample images, as the app shows them to the model."""
+        return sample_scenes(self.things)
+
+    def augmented_samples(self, indexes: Tensor) -> Scene:
+        """The samples at `indexes`, slightly changed."""
+        scene = self.samples[indexes]
+        return replace(scene, images=augment_samples(scene.images, self.renderer.random))
+
+    @cached_property
+    def concept_groups(self) -> list[ConceptGroup]:
+        return concept_groups(self.things)
+
+    @cached_property
+    def group_membership(self) -> Tensor:
+        """(things, groups): 1 for members, -1 for borderline things, else 0."""
+        table = torch.zeros(len(self.things), len(self.concept_groups))
+        for column, group in enumerate(self.concept_groups):
+            table[sorted(group.borderline), column] = -1.0
+            table[sorted(group.members), column] = 1.0
+        return table
 
     @torch.no_grad()
     def tie_synonyms(self, model: nn.Module) -> None:
@@ -114,6 +163,14 @@ class TrainingContext:
         chinese = self.random.random() < 0.5
         return self._mean_embeddings(embed, [self.random.choice(row[1]) if chinese else row[0] for row in COLORS])
 
+    def group_embeddings(self, embed: Tensor) -> Tensor:
+        """(groups, hidden): the mean token embedding of one word for each concept group, in either language."""
+        words = [
+            self.random.choice(group.chinese if self.random.random() < 0.5 else group.english)
+            for group in self.concept_groups
+        ]
+        return self._mean_embeddings(embed, words)
+
     @torch.no_grad()
     def concept_embeddings(self, model: nn.Module) -> Tensor:
         """(2 x things + colors, hidden): one name of each thing in each language, and of each color."""
@@ -130,7 +187,10 @@ class TrainingContext:
         return total / count[:, None]
 
     def _token_ids(self, name: str) -> list[int]:
-        return [token for token in self.tokenizer.encode(name).ids if token != self._space_id]
+        if name not in self._token_id_cache:
+            ids = self.tokenizer.encode(name).ids
+            self._token_id_cache[name] = [token for token in ids if token != self._space_id]
+        return self._token_id_cache[name]
 
     @cached_property
     def _space_id(self) -> int:

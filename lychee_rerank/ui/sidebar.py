@@ -54,7 +54,7 @@ def _language_switch() -> None:
     )
     if selected and selected != language:
         st.query_params["lang"] = selected
-        for key in ("model", "method", "fit"):  # the browser knows a selection by its text, and is told the new one
+        for key in ("model", "method", "fit"):  # selected by text in the browser, and texts change
             st.session_state[key] = st.session_state[key]
         st.rerun()
 

@@ -200,3 +200,12 @@ def test_three_columns_fit_in_both_themes(browser: Browser, url: str, tmp_path: 
     background = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 200) == (scheme == "dark")
     context.close()
+
+
+def test_the_settings_stay_when_the_language_is_changed(page: Page) -> None:
+    page.get_by_text("整张图片", exact=True).click()
+    expect(page.locator(".st-key-fit input").nth(1)).to_be_checked()
+    page.get_by_role("radio", name="English").or_(page.get_by_role("button", name="English")).first.click()
+    expect(page.get_by_text("Whole picture", exact=True)).to_be_visible()
+    expect(page.locator(".st-key-fit input").nth(1)).to_be_checked()
+    expect(page.locator(".st-key-method input").first).to_be_checked()

@@ -10,15 +10,6 @@ def test_the_page_speaks_both_languages() -> None:
     assert open_page("en").title[0].value == "Lychee Rerank"
 
 
-def test_the_settings_stay_when_the_language_is_changed() -> None:
-    app = open_page("zh")
-    app.radio(key="fit").set_value("whole")
-    app.selectbox(key="model").set_value("demo").run()
-    app.button_group(key="language").set_value("en").run()
-    assert app.title[0].value == "Lychee Rerank"
-    assert (app.radio(key="fit").value, app.selectbox(key="model").value) == ("whole", "demo")
-
-
 def test_images_are_ranked_best_first_and_unreadable_ones_last() -> None:
     app = upload(open_page(), ("a.png", red(30)), ("b.png", red(250)), ("c.jpg", b"not an image"))
     assert "c" in app.warning[0].value

@@ -113,9 +113,9 @@ def _background(size: tuple[int, int], color: str) -> Image.Image:
 
 
 def _pictogram(name: str, style: str, edge: int) -> Image.Image:
-    thing = next(index for index, thing in enumerate(read_things()) if thing.english[0] == name)
     import resvg_py
 
+    thing = next(index for index, thing in enumerate(read_things()) if thing.english[0] == name)
     png = resvg_py.svg_to_bytes(svg_string=svg_source(thing, style), width=edge)
     return Image.open(io.BytesIO(bytes(png))).convert("RGBA").resize((edge, edge), Image.Resampling.LANCZOS)
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,18 @@ class UnusableImageError(Exception):
     def __init__(self, code: str, **facts: Any) -> None:
         super().__init__(code)
         self.problem = PictureProblem(code, **facts)
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """An image file that has been read once: `data` is decoded, hashed and scored, whatever becomes of the file.
+
+    content_hash: identity of the bytes; equal files have equal hashes, whatever they are called.
+    """
+
+    name: str
+    data: bytes
+    content_hash: str
 
 
 def find_images(folder: str | Path) -> list[Path]:
@@ -59,6 +72,24 @@ def read_bytes(source: bytes | str | Path) -> bytes:
     if not data:
         raise UnusableImageError("empty")
     return data
+
+
+def read_image(source: bytes | str | Path | EncodedImage) -> EncodedImage:
+    """The image file's bytes with their identity; what was read before is returned as it is.
+
+    Raises UnusableImageError.
+    """
+    if isinstance(source, EncodedImage):
+        return source
+    data = read_bytes(source)
+    return EncodedImage(default_name(source), data, content_hash(data))
+
+
+def default_name(source: bytes | str | Path | EncodedImage) -> str:
+    """The file's name; "picture" for bytes, which have none."""
+    if isinstance(source, EncodedImage):
+        return source.name
+    return "picture" if isinstance(source, bytes) else Path(source).name
 
 
 def content_hash(data: bytes) -> str:

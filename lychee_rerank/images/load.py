@@ -10,7 +10,7 @@ from PIL import Image
 
 from lychee_rerank.errors import PictureProblem
 from lychee_rerank.images.decode import decode_upright_rgb
-from lychee_rerank.images.files import UnusableImageError, content_hash, read_bytes
+from lychee_rerank.images.files import EncodedImage, UnusableImageError, default_name, read_image
 from lychee_rerank.images.resize import Fit, resize
 
 
@@ -52,7 +52,7 @@ class Preview:
 
 
 def load_image(
-    source: bytes | str | Path, *, name: str | None = None, size: int = 384, fit: Fit = "crop"
+    source: bytes | str | Path | EncodedImage, *, name: str | None = None, size: int = 384, fit: Fit = "crop"
 ) -> LoadedImage:
     """Decode one image for the model; whatever is wrong with it ends up in `.problem`, nothing is raised.
 
@@ -61,9 +61,9 @@ def load_image(
     name = name or default_name(source)
     digest = ""
     try:
-        data = read_bytes(source)
-        digest = content_hash(data)
-        decoded = decode_upright_rgb(data, size)
+        encoded = read_image(source)
+        digest = encoded.content_hash
+        decoded = decode_upright_rgb(encoded.data, size)
         image = resize(decoded.image, size, fit)
     except UnusableImageError as error:
         return placeholder(name, error.problem, digest, size)
@@ -72,19 +72,19 @@ def load_image(
     return LoadedImage(name, image, decoded.original_size, decoded.notes, None, digest, image_key(digest, size, fit))
 
 
-def preview(source: bytes | str | Path, *, edge: int = 600) -> Preview:
+def preview(source: bytes | str | Path | EncodedImage, *, edge: int = 600) -> Preview:
     """What the page shows of an image before it is scored; like `load_image`, never raises for a bad one."""
-    data, digest = b"", ""
+    file_size, digest = 0, ""
     try:
-        data = read_bytes(source)
-        digest = content_hash(data)
-        decoded = decode_upright_rgb(data, edge)
+        encoded = read_image(source)
+        file_size, digest = len(encoded.data), encoded.content_hash
+        decoded = decode_upright_rgb(encoded.data, edge)
     except UnusableImageError as error:
-        return Preview(None, (0, 0), len(data), digest, error.problem)
+        return Preview(None, (0, 0), file_size, digest, error.problem)
     decoded.image.thumbnail((edge, edge), Image.Resampling.LANCZOS)
     thumbnail = io.BytesIO()
     decoded.image.save(thumbnail, "JPEG", quality=85)
-    return Preview(thumbnail.getvalue(), decoded.original_size, len(data), digest)
+    return Preview(thumbnail.getvalue(), decoded.original_size, file_size, digest)
 
 
 def placeholder(name: str, problem: PictureProblem, digest: str = "", size: int = 384) -> LoadedImage:
@@ -96,8 +96,3 @@ def placeholder(name: str, problem: PictureProblem, digest: str = "", size: int 
 def image_key(digest: str, size: int = 384, fit: Fit = "crop") -> str:
     """The identity of a prepared image: its content and how it was prepared."""
     return f"{digest}-{fit}-{size}"
-
-
-def default_name(source: bytes | str | Path) -> str:
-    """The file's name; "picture" for bytes, which have none."""
-    return "picture" if isinstance(source, bytes) else Path(source).name

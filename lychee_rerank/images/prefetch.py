@@ -12,15 +12,15 @@ from pathlib import Path
 from cachetools import LRUCache
 from PIL import Image
 
-from lychee_rerank.images.files import UnusableImageError, content_hash, read_bytes
-from lychee_rerank.images.load import LoadedImage, default_name, image_key, load_image, placeholder
+from lychee_rerank.images.files import EncodedImage, UnusableImageError, default_name, read_image
+from lychee_rerank.images.load import LoadedImage, image_key, load_image, placeholder
 from lychee_rerank.images.resize import Fit
 
 _THREADS = 2  # decoding releases the GIL, so it costs no scoring time
 _MAX_PREPARED = 4  # images in memory at any time, however long the list
 _MAX_NOTES = 20_000
 
-ImageSource = bytes | str | Path | LoadedImage
+ImageSource = bytes | str | Path | EncodedImage | LoadedImage
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class CachedImage:
     name: str
     notes: tuple[str, ...]
     key: str
-    data: bytes
+    encoded: EncodedImage
     fit: Fit
     problem: None = None
 
     @property
     def image(self) -> Image.Image:
-        return load_image(self.data, fit=self.fit).image
+        return load_image(self.encoded, fit=self.fit).image
 
 
 PreparedImage = LoadedImage | CachedImage
@@ -54,17 +54,16 @@ class ImagePreprocessor:
         """One prepared image; a LoadedImage is returned as it is. A bad image has its `.problem`."""
         if isinstance(source, LoadedImage):
             return source
-        name = default_name(source)
         try:
-            data = read_bytes(source)
+            encoded = read_image(source)
         except UnusableImageError as error:
-            return placeholder(name, error.problem)
-        key = image_key(content_hash(data), fit=fit)
+            return placeholder(default_name(source), error.problem)
+        key = image_key(encoded.content_hash, fit=fit)
         with self._lock:
             notes = self._notes.get(key)
         if notes is not None and self._has_features(key):
-            return CachedImage(name, notes, key, data, fit)
-        loaded = load_image(data, name=name, fit=fit)
+            return CachedImage(encoded.name, notes, key, encoded, fit)
+        loaded = load_image(encoded, fit=fit)
         with self._lock:
             self._notes[key] = loaded.notes
         return loaded

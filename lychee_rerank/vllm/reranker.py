@@ -15,7 +15,8 @@ from typing import Literal
 from PIL import Image
 
 from lychee_rerank.errors import PictureProblem, ServerError
-from lychee_rerank.images.load import LoadedImage, default_name
+from lychee_rerank.images.files import default_name
+from lychee_rerank.images.load import LoadedImage
 from lychee_rerank.images.prefetch import ImageSource
 from lychee_rerank.images.resize import Fit
 from lychee_rerank.reranker import Reranker, ScoringOptions, can_generate_score

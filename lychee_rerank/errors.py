@@ -9,7 +9,7 @@ LycheeError
 ├── ModelError            the model could not be loaded or could not answer
 │   └── OutOfMemoryError  a device ran out of memory even after its caches were released
 ├── ServerError           a scoring server refused, stalled or gave an invalid answer
-└── JournalError          kept scores cannot be read or written
+└── StoreError            what is kept on disk cannot be read or deleted
 
 An image that cannot be scored raises nothing: its result holds a `PictureProblem`, so that one bad file never ends a
 run. The page turns codes and facts into Chinese or English; `str()` is English.
@@ -60,18 +60,19 @@ class ServerError(LycheeError):
     """The scoring server refused, stalled or gave an invalid answer."""
 
 
-class JournalError(LycheeError):
-    """The journal of a ranking cannot be used: another run has it open, or its folder cannot be written."""
+class StoreError(LycheeError):
+    """What is kept on disk cannot be read or deleted."""
 
 
 @dataclass(frozen=True)
 class PictureProblem:
     """Why an image has no score.
 
-    `code` is one of "not_found", "unreadable", "empty", "not_an_image", "truncated", "too_many_bytes",
-    "too_many_pixels", "bad_dimensions" (found while opening) or "out_of_memory", "model_failed" (found while scoring).
+    `code` is one of "not_found", "unreadable", "empty", "not_an_image", "unsupported_kind", "camera_raw", "truncated",
+    "too_many_bytes", "too_many_pixels", "bad_dimensions" (found while opening) or "out_of_memory", "model_failed"
+    (found while scoring).
     The other fields are facts about it, where there are any: width and height in pixels, size and limit in bytes or
-    pixels, and `detail`, the message of the library that failed.
+    pixels, and `detail`, the message of the library that failed or the kind of picture that is not supported.
     """
 
     code: str
@@ -90,6 +91,8 @@ _MESSAGES = {
     "unreadable": "The file cannot be read: {detail}.",
     "empty": "The file is empty (0 bytes).",
     "not_an_image": "This is not a picture in a format that can be read.",
+    "unsupported_kind": "This kind of picture is not supported ({detail}). Save it as PNG or JPEG.",
+    "camera_raw": "This is a camera RAW file without a preview that can be used. Export it as JPEG or TIFF.",
     "truncated": "The picture is damaged or cut short, so it cannot be decoded.",
     "too_many_bytes": "The file has {size} bytes; the limit is {limit}.",
     "too_many_pixels": "The picture has more pixels than the limit of {limit}.",

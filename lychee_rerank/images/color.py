@@ -5,20 +5,24 @@ from __future__ import annotations
 import io
 import math
 
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 
-def to_rgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str | None]:
-    """RGB on white, and the note on what was done to the pixels, if anything. `profile` is the embedded ICC profile."""
+def to_rgb(image: Image.Image, profile: bytes | None, white_is_zero: bool = False) -> tuple[Image.Image, str | None]:
+    """RGB on white, and the note on what was done to the pixels, if anything.
+
+    `profile` is the embedded ICC profile; `white_is_zero`: whether gray of more than 8 bits is stored as a negative.
+    """
     if image.mode == "F" or image.mode.startswith("I"):
-        return to_8bit(image).convert("RGB"), "high_bit_depth_reduced"
+        gray = to_8bit(image)
+        return (ImageOps.invert(gray) if white_is_zero else gray).convert("RGB"), "high_bit_depth_reduced"
     if image.mode == "LAB":
         return _lab_to_rgb(image), None
     if image.mode == "CMYK":
         return apply_icc_profile(image, profile) or image.convert("RGB"), "cmyk_converted"
     note = None
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             note = "alpha_flattened"
@@ -56,10 +60,21 @@ def to_8bit(image: Image.Image) -> Image.Image:
     gray = image.convert("F")
     low, high = (float(value) for value in gray.getextrema())  # type: ignore[arg-type]
     if not (math.isfinite(low) and math.isfinite(high)):
-        return Image.new("L", image.size, 128)
+        gray = _finite(gray)
+        low, high = (float(value) for value in gray.getextrema())  # type: ignore[arg-type]
     if image.mode.startswith("I") and 0 <= low and 255 < high <= 65535:
         low, high = 0.0, 4095.0 if high <= 4095 else 65535.0
     elif 0 <= low and high <= 255 and not (image.mode == "F" and high <= 1):
         low, high = 0.0, 255.0
     scale = 255.0 / (high - low) if high > low else 0.0
     return gray.point(lambda value: value * scale + (0.0 - low * scale)).convert("L")
+
+
+def _finite(gray: Image.Image) -> Image.Image:
+    """Infinity as the greatest value, everything else that is no number as the least."""
+    import numpy as np  # which adds warning filters when it is imported
+
+    values = np.asarray(gray)
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    return Image.fromarray(np.nan_to_num(values, nan=low, posinf=high, neginf=low))

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
+from lychee_rerank.images.code_points import read_code_points, to_srgb
 from lychee_rerank.images.color import to_rgb
 from lychee_rerank.images.files import UnusableImageError
+from lychee_rerank.images.formats import FORMATS, MAX_PIXELS, MAX_SLOW_PIXELS, SLOW_FORMATS, check_size, refusal
+from lychee_rerank.images.psd import check_merged_image, with_8_bits
+from lychee_rerank.images.repair import png_profile, repair
 from lychee_rerank.images.resize import reduce_in_strips
+from lychee_rerank.images.tiff import find_picture, is_tiff, unsupported_kind
 
 logger = logging.getLogger(__name__)
 
-MAX_PIXELS = 200_000_000
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PSD", "AVIF", "HEIF")
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -40,18 +43,39 @@ class DecodedImage:
 def decode_upright_rgb(data: bytes, min_side: int) -> DecodedImage:
     """The first frame, reduced to no less than `min_side` pixels on its short side. Raises UnusableImageError."""
     try:
-        with _pillow_limit, open_image(data) as image:
-            return _to_upright_rgb(image, min_side)
-    except UnusableImageError:
-        raise
-    except MemoryError as error:
-        raise UnusableImageError("out_of_memory") from error
-    except UnidentifiedImageError as error:
-        raise UnusableImageError("not_an_image") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # the warning under `-W error`
-        raise UnusableImageError("too_many_pixels", limit=MAX_PIXELS) from error
+        with _pillow_limit:
+            return _decode_file(data, min_side)
     except Exception as error:  # on damaged files Pillow's decoders raise nearly anything
-        raise UnusableImageError("truncated", detail=str(error)) from error
+        raise refusal(error, data) from error
+
+
+def _decode_file(data: bytes, min_side: int) -> DecodedImage:
+    if is_tiff(data):
+        return _decode_tiff(data, min_side)
+    data = with_8_bits(data)
+    try:
+        with open_image(data) as image:
+            return _to_upright_rgb(image, data, min_side)
+    except (OSError, ValueError, SyntaxError) as error:
+        if isinstance(error, UnidentifiedImageError) or (repaired := repair(data)) is None:
+            raise
+        logger.debug("Read after a repair: %s", error)
+        with open_image(repaired) as image:
+            return _to_upright_rgb(image, data, min_side)
+
+
+def _decode_tiff(data: bytes, min_side: int) -> DecodedImage:
+    picture = find_picture(data)
+    try:
+        with open_image(picture.data) as image:
+            decoded = _to_upright_rgb(image, data, min_side, picture.orientation, picture.white_is_zero)
+    except OSError as error:
+        if kind := unsupported_kind(picture.data, undecodable=not isinstance(error, UnidentifiedImageError)):
+            raise UnusableImageError("unsupported_kind", detail=kind) from error
+        raise
+    if picture.raw_size is None:
+        return decoded
+    return DecodedImage(decoded.image, picture.raw_size, (*decoded.notes, "embedded_preview"))
 
 
 def open_image(data: bytes) -> Image.Image:
@@ -59,22 +83,29 @@ def open_image(data: bytes) -> Image.Image:
     from pillow_heif import register_heif_opener
 
     register_heif_opener(thumbnails=False)  # for HEIC and HEIF; registering again changes nothing
-    image = Image.open(io.BytesIO(data), formats=FORMATS)
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise UnusableImageError("bad_dimensions", width=width, height=height)
-    if width * height > MAX_PIXELS:
-        raise UnusableImageError("too_many_pixels", width=width, height=height, limit=MAX_PIXELS)
+    Image.init()
+    image = Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
+    check_size(*image.size, min(MAX_PIXELS, MAX_SLOW_PIXELS) if image.format in SLOW_FORMATS else MAX_PIXELS)
     return image
 
 
-def _to_upright_rgb(image: Image.Image, min_side: int) -> DecodedImage:
+def _to_upright_rgb(
+    image: Image.Image, data: bytes, min_side: int, orientation: int = 1, white_is_zero: bool = False
+) -> DecodedImage:
+    """`data` is the file; `orientation` and `white_is_zero` what the image itself does not say of a TIFF's page."""
     size, animated = image.size, _has_more_frames(image)
     if image.format in ("JPEG", "MPO"):
         image.draft("RGB", (2 * min_side, 2 * min_side))
     image.load()
-    orientation = _exif_orientation(image)
-    rgb, color_note = to_rgb(reduce_in_strips(image, min_side), image.info.get("icc_profile"))
+    check_merged_image(image)
+    own_orientation = _exif_orientation(image)
+    orientation = own_orientation if own_orientation > 1 else orientation
+    profile = image.info.get("icc_profile") or png_profile(data)
+    pixels = image.convert("RGB") if image.mode == "P" and image.palette is None else image  # from an ICNS
+    rgb, color_note = to_rgb(reduce_in_strips(pixels, min_side), profile, white_is_zero)
+    if not profile and (colors := read_code_points(image, data)):
+        rgb, hdr_note = to_srgb(rgb, colors)
+        color_note = hdr_note or color_note
     notes = ("exif_rotated" if orientation > 1 else None, "first_frame" if animated else None, color_note)
     upright_size = size[::-1] if orientation >= 5 else size
     return DecodedImage(transpose_exif(rgb, orientation), upright_size, tuple(note for note in notes if note))

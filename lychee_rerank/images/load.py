@@ -13,6 +13,10 @@ from lychee_rerank.images.decode import decode_upright_rgb
 from lychee_rerank.images.files import EncodedImage, UnusableImageError, default_name, read_image
 from lychee_rerank.images.resize import Fit, resize
 
+# Raise it when the prepared pixels of any file change: scores kept under another version are not used.
+PREPARATION_VERSION = 2
+_LONG_ASPECT = 2  # beyond it, the centered square is less than half of the picture
+
 
 @dataclass(frozen=True)
 class LoadedImage:
@@ -20,7 +24,8 @@ class LoadedImage:
 
     image: RGB, 384 x 384, or fewer pixels of the file's aspect with fit="whole".
     original_size: (width, height) in pixels, upright.
-    notes: what was done: "exif_rotated", "first_frame", "alpha_flattened", "cmyk_converted", "high_bit_depth_reduced".
+    notes: what was done: "exif_rotated", "first_frame", "alpha_flattened", "cmyk_converted", "high_bit_depth_reduced",
+        "hdr_converted", "embedded_preview" (of a camera's RAW file), "mostly_cropped" (more than half was cut off).
     problem: why `image` is only a gray placeholder; None for a good image.
     content_hash: identity of the encoded bytes; "" where they could not be read.
     key: identity of the prepared image, for caches; "" for a placeholder.
@@ -69,7 +74,13 @@ def load_image(
         return placeholder(name, error.problem, digest, size)
     except MemoryError:  # while resizing: a strip 1 pixel wide and 200 million high
         return placeholder(name, PictureProblem("out_of_memory"), digest, size)
-    return LoadedImage(name, image, decoded.original_size, decoded.notes, None, digest, image_key(digest, size, fit))
+    notes = (*decoded.notes, *_crop_notes(decoded.image, fit))
+    return LoadedImage(name, image, decoded.original_size, notes, None, digest, image_key(digest, size, fit))
+
+
+def _crop_notes(image: Image.Image, fit: Fit) -> tuple[str, ...]:
+    long = max(image.size) > _LONG_ASPECT * min(image.size)
+    return ("mostly_cropped",) if long and fit == "crop" else ()
 
 
 def preview(source: bytes | str | Path | EncodedImage, *, edge: int = 600) -> Preview:

@@ -7,7 +7,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from cachetools import LRUCache
 from PIL import Image
@@ -16,11 +18,11 @@ from lychee_rerank.images.files import EncodedImage, UnusableImageError, default
 from lychee_rerank.images.load import LoadedImage, image_key, load_image, placeholder
 from lychee_rerank.images.resize import Fit
 
-_THREADS = 2  # decoding releases the GIL, so it costs no scoring time
-_MAX_PREPARED = 4  # images in memory at any time, however long the list
+DECODING_THREADS = 2  # decoding releases the GIL, so it costs no scoring time
 _MAX_NOTES = 20_000
 
-ImageSource = bytes | str | Path | EncodedImage | LoadedImage
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class CachedImage:
 
 
 PreparedImage = LoadedImage | CachedImage
+ImageSource = bytes | str | Path | EncodedImage | PreparedImage
 
 
 class ImagePreprocessor:
@@ -51,8 +54,8 @@ class ImagePreprocessor:
         self._lock = threading.Lock()  # reading an LRU cache reorders it, and `prepare` runs in several threads
 
     def prepare(self, source: ImageSource, fit: Fit) -> PreparedImage:
-        """One prepared image; a LoadedImage is returned as it is. A bad image has its `.problem`."""
-        if isinstance(source, LoadedImage):
+        """One prepared image; one that is prepared already is returned as it is. A bad image has its `.problem`."""
+        if isinstance(source, PreparedImage):
             return source
         try:
             encoded = read_image(source)
@@ -69,15 +72,22 @@ class ImagePreprocessor:
         return loaded
 
     def prefetch(self, sources: Iterable[ImageSource], fit: Fit) -> Generator[PreparedImage, None, None]:
-        """The prepared images in order, a few prepared ahead. Closing the generator ends the work."""
-        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="prepare")
-        pending: deque[Future[PreparedImage]] = deque()
-        try:
-            for source in sources:
-                pending.append(pool.submit(self.prepare, source, fit))
-                if len(pending) >= _MAX_PREPARED:
-                    yield pending.popleft().result()
-            while pending:
+        """The prepared images in order, a few prepared ahead."""
+        return map_ahead(partial(self.prepare, fit=fit), sources)
+
+
+def map_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int = DECODING_THREADS
+) -> Generator[Result, None, None]:
+    """`function` of each item in order, called in `threads` a few items ahead. Closing the generator ends the work."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
+    pending: deque[Future[Result]] = deque()
+    try:
+        for item in items:
+            pending.append(pool.submit(function, item))
+            if len(pending) >= 2 * threads:
                 yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -44,6 +44,6 @@ def to_reducible_mode(image: Image.Image) -> Image.Image:
     """The same image in a mode whose neighboring values may be averaged: no palette, no transparent color."""
     if image.mode.startswith("I;16"):
         return image.convert("I")
-    if image.has_transparency_data and image.mode != "RGBA":
+    if image.has_transparency_data and image.mode not in ("RGBA", "La"):
         return image.convert("RGBA")
     return image.convert({"1": "L", "P": "RGB"}[image.mode]) if image.mode in ("1", "P") else image

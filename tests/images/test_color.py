@@ -8,6 +8,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from lychee_rerank.images.load import load_image
 from support.images import encode, patchwork
+from support.tiffs import Page, tiff
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -54,9 +55,33 @@ def test_a_broken_profile_and_that_of_srgb_change_nothing(profile: bytes) -> Non
         assert tagged.image.tobytes() == plain.image.tobytes()
 
 
+@pytest.mark.parametrize("side", [60, 2000])
+def test_gray_with_premultiplied_transparency_is_laid_on_white(side: int) -> None:
+    gray = Page({256: side, 257: side, 258: (8, 8), 259: 1, 262: 1, 277: 2, 278: side, 338: 1}, b"\x40\x80" * side**2)
+    loaded = load_image(tiff(gray))
+    assert (loaded.error, loaded.notes) == (None, ("alpha_flattened",))
+    assert loaded.image.getpixel((9, 9)) == pytest.approx((191, 191, 191), abs=2)
+
+
 def test_twelve_bits_in_sixteen_are_not_black() -> None:
     gray = np.asarray(patchwork(9).convert("L")).astype(np.uint16)
     twelve, sixteen = (
         np.asarray(load_image(encode(Image.fromarray(gray * scale))).image, dtype=int) for scale in (16, 257)
     )
     assert np.abs(twelve - sixteen).max() <= 2
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_missing_values_leave_the_rest_as_it_is(broken: float) -> None:
+    values = np.asarray(patchwork(9, 384, 384).convert("L")).astype(np.float32) / 255
+    values[0, 0], values[0, 1] = 0, 1
+    plain = np.asarray(load_image(encode(Image.fromarray(values), "TIFF")).image, dtype=int)
+    values[50:60, 50:60] = broken
+    actual = np.asarray(load_image(encode(Image.fromarray(values), "TIFF")).image, dtype=int)
+    assert np.abs(actual - plain)[100:].max() <= 1
+    assert (actual[52:58, 52:58] == (255 if broken == np.inf else 0)).all()
+
+
+def test_nothing_but_missing_values_is_survived() -> None:
+    image = Image.fromarray(np.full((40, 30), np.nan, np.float32))
+    assert load_image(encode(image, "TIFF")).error is None

@@ -50,6 +50,17 @@ def test_equal_bytes_have_equal_hashes_and_fits_have_their_own_keys() -> None:
     assert crop.key == again.key != whole.key
 
 
+@pytest.mark.parametrize("size", [(900, 300), (300, 900), (610, 300)])
+def test_a_picture_of_which_less_than_half_is_seen_has_a_note(size: tuple[int, int]) -> None:
+    data = encode(patchwork(5, *size))
+    assert load_image(data).notes == ("mostly_cropped",)
+    assert load_image(data, fit="whole").notes == ()
+
+
+def test_a_picture_of_which_half_is_seen_has_no_note() -> None:
+    assert load_image(encode(patchwork(5, 600, 300))).notes == ()
+
+
 def test_a_preview_is_small_and_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

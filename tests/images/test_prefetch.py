@@ -6,8 +6,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from lychee_rerank.images.files import EncodedImage
 from lychee_rerank.images.load import LoadedImage, load_image
-from lychee_rerank.images.prefetch import CachedImage, ImagePreprocessor
+from lychee_rerank.images.prefetch import CachedImage, ImagePreprocessor, map_ahead
 from support.images import encode, patchwork
 
 FILES = [encode(patchwork(seed, 40, 30)) for seed in range(12)]
@@ -65,3 +68,20 @@ def test_an_image_whose_features_are_gone_is_decoded_again() -> None:
 def test_a_loaded_image_is_returned_as_it_is() -> None:
     loaded = load_image(FILES[0])
     assert ImagePreprocessor(lambda key: True).prepare(loaded, "whole") is loaded
+
+
+def test_an_image_that_was_prepared_before_is_returned_as_it_is() -> None:
+    cached = CachedImage("a.png", (), "key", EncodedImage("a.png", FILES[0], "hash"), "crop")
+    assert list(ImagePreprocessor(lambda key: False).prefetch([cached], "whole")) == [cached]
+
+
+def test_results_of_a_map_come_in_order_from_as_many_threads_as_are_asked_for() -> None:
+    together = threading.Barrier(5)
+    assert list(map_ahead(lambda item: together.wait(10) * 0 + item, range(20), threads=5)) == list(range(20))
+
+
+def test_what_a_mapped_function_raises_is_raised_in_its_place() -> None:
+    results = map_ahead(lambda item: 1 // item, [1, 1, 0, 1])
+    assert [next(results), next(results)] == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(results)

@@ -22,9 +22,10 @@ from lychee_rerank.errors import QueryError
 
 MAX_CHARACTERS = 2000  # the model was trained on at most 3,200 tokens, image and prompt included
 
-_HAN = r"\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+_HAN = r"\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # planes 2 and 3 whole
 _LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 _CHINESE_PUNCTUATION = "，。、；：？！（）《》〈〉「」『』【】“”‘’…—～·"
+_ASCII_SYMBOLS = "+<=>^`|~"
 _PIECE = re.compile(
     rf"""
     (?P<quoted>"[^"]*"|“[^”]*”|‘[^’]*’|「[^」]*」|『[^』]*』|《[^》]*》)
@@ -94,15 +95,25 @@ def _validate(text: str) -> str:
 
 
 def _is_content_char(character: str) -> bool:
-    """Letters, digits, and symbols such as emoji."""
+    """Letters, digits, symbols such as emoji or €, and what the Unicode tables of this Python do not know yet."""
     category = unicodedata.category(character)
-    return category[0] in "LN" or category == "So"
+    return (category[0] in "LNS" and character not in _ASCII_SYMBOLS) or category in ("Cn", "Co")
 
 
 def _printable(text: str) -> str:
-    """Without control characters, surrogates and unassigned code points; line breaks become spaces."""
-    characters = (" " if character.isspace() else character for character in text)
-    return "".join(character for character in characters if unicodedata.category(character) not in ("Cc", "Cs", "Cn"))
+    """Without control characters and lone surrogates; line breaks become spaces. Unknown characters stay."""
+    characters = (" " if character.isspace() else character for character in _join_surrogates(text))
+    return "".join(character for character in characters if unicodedata.category(character) not in ("Cc", "Cs"))
+
+
+def _join_surrogates(text: str) -> str:
+    """Characters in place of what stands for them: pairs of UTF-16 (JavaScript, Windows), and the single bytes that
+    Python makes of an argument where the locale is not UTF-8.
+    """
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
+    return re.sub(
+        "[\udc80-\udcff]+", lambda match: match[0].encode("ascii", "surrogateescape").decode("utf-8", "ignore"), text
+    )
 
 
 def _nfkc(text: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+PARSER_VERSION = 1  # raise it when any answer is read differently: scores kept under another version are not used
 Tier = Literal["primary", "fallback", "default"]
 _New = str | Callable[[re.Match[str]], str]  # what a match is replaced with
 

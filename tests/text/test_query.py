@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,6 +75,59 @@ def test_without_normalizing_the_query_stays_as_typed() -> None:
     raw, normalized = raw_query("A Red  Dress!"), normalize_query("A Red  Dress!")
     assert raw.normalized == "A Red  Dress!"
     assert (raw.units, raw.languages) == (normalized.units, normalized.languages)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "\U0001fae8",  # emoji of Unicode 15, 16 and 17, in no table of Python 3.11
+        "\U0001fae9",
+        "\U0001fac8",
+        "\U0002ebf0",  # Chinese characters of the extensions I and J
+        "\U000323b0",
+        "\U00033479",
+        "\U00010d50",  # a letter of a script of Unicode 16
+        "\ue000",  # private use
+        "€",
+        "♥",
+        "→",
+        "❤️",
+        "👨\u200d👩\u200d👧",
+    ],
+)
+def test_what_python_does_not_know_and_every_symbol_is_content(typed: str) -> None:
+    for text in (typed, f"red {typed} cat", f"红色{typed}猫"):
+        for query in (normalize_query(text), raw_query(text)):
+            assert typed in query.normalized and typed[0] in "".join(query.units)
+
+
+@pytest.mark.parametrize("character", ["\U0002ebf0", "\U000323b0", "\U00033479", "\U00020000"])
+def test_every_character_of_the_planes_of_chinese_is_chinese(character: str) -> None:
+    query = normalize_query(f"{character}猫 {character}")
+    assert (query.languages, query.normalized) == (("zh",), f"{character}猫{character}")
+
+
+@pytest.mark.parametrize("typed", ["+", "<", "~ ^", "`", "<->", "|"])
+def test_signs_of_the_keyboard_alone_are_punctuation(typed: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        normalize_query(typed)
+    assert caught.value.code == "punctuation_only"
+
+
+@given(st.text(st.characters(categories=("Cn", "Co")), min_size=1, max_size=20))
+def test_no_unknown_character_is_dropped(typed: str) -> None:
+    assert raw_query(typed).normalized == typed
+    without_markers = re.sub("<[|](zh|en)[|]>", "", normalize_query(typed).normalized)
+    assert without_markers == unicodedata.normalize("NFKC", typed)
+
+
+def test_characters_that_arrive_in_halves_or_as_bytes_are_put_together() -> None:
+    assert normalize_query("\ud83d\udc31 猫").normalized == "🐱猫"
+    as_argument_in_the_c_locale = "红色 cat".encode().decode("ascii", "surrogateescape")
+    assert normalize_query(as_argument_in_the_c_locale).normalized == "红色<|en|>cat"
+    with pytest.raises(QueryError) as caught:
+        normalize_query("\ud83d \udcff")
+    assert caught.value.code == "empty"
 
 
 def test_control_tokens_typed_by_a_person_lose_their_brackets() -> None:

@@ -12,9 +12,9 @@ from typing import Any
 
 def redact(facts: Any, home: Path | None = None, users: Collection[str] | None = None) -> Any:
     """A tree of dataclasses and tuples whose texts have "~" for the home directory, "<user>" for a user in paths."""
-    home = home or Path.home()
+    home = home or Path(os.path.expanduser("~"))  # unlike Path.home(), it never raises
     if users is None:
-        users = {home.name, *(os.environ.get(name, "") for name in ("USER", "USERNAME", "LOGNAME"))} - {""}
+        users = {home.name, *(os.environ.get(name, "") for name in ("USER", "USERNAME", "LOGNAME"))} - {"", "~"}
     if isinstance(facts, str):
         return _redact_text(facts, home, users)
     if isinstance(facts, tuple):

@@ -82,7 +82,8 @@ def huggingface_root() -> Path:
 
 def modelscope_root() -> Path:
     """The ModelScope cache (MODELSCOPE_CACHE)."""
-    return Path(os.environ.get("MODELSCOPE_CACHE") or "~/.cache/modelscope").expanduser()
+    # Path's own expanduser raises for a person without a home directory.
+    return Path(os.path.expanduser(os.environ.get("MODELSCOPE_CACHE") or "~/.cache/modelscope"))
 
 
 def huggingface_entry(repo: str, commit: str) -> CacheEntry:
@@ -101,30 +102,48 @@ def modelscope_entry(repo: str) -> CacheEntry:
 
 
 def cached_folders(repo: str) -> dict[Hub, list[Path]]:
-    """The folders of each cache that hold `repo`, complete or not, newest first."""
+    """The folders of each cache that hold `repo`, complete or not: newest first, but before all the one that Hugging
+    Face's refs/main names.
+    """
     if repo.count("/") != 1:
         return {}
-    modelscope = {folder for folder in _modelscope_folders(repo) if os.path.isdir(folder)}
+    current = _huggingface_current(repo)
+    huggingface = _newest_first(_children(_huggingface_model(repo) / "snapshots"))
     return {
-        "huggingface": [folder for folder in _huggingface_folders(repo) if os.path.isdir(folder)],
-        "modelscope": sorted(modelscope, key=lambda folder: folder.stat().st_mtime, reverse=True),
+        "huggingface": sorted(huggingface, key=lambda folder: folder.name != current),
+        "modelscope": _newest_first(_modelscope_folders(repo)),
     }
+
+
+def _newest_first(paths: Iterable[Path]) -> list[Path]:
+    ages = {path: os.path.getmtime(path) for path in paths if os.path.isdir(path)}
+    return sorted(ages, key=lambda path: ages[path], reverse=True)
+
+
+def _children(folder: Path) -> list[Path]:
+    """What is in a folder; nothing where it is missing or cannot be read."""
+    try:
+        return [folder / name for name in os.listdir(folder)]
+    except (OSError, ValueError):  # ValueError: no possible name
+        return []
 
 
 def _huggingface_model(repo: str) -> Path:
     return huggingface_root() / f"models--{repo.replace('/', '--')}"
 
 
-def _huggingface_folders(repo: str) -> Iterator[Path]:
-    model = _huggingface_model(repo)
-    if os.path.isfile(ref := model / "refs" / "main"):
-        yield model / "snapshots" / ref.read_text(encoding="utf-8").strip()
+def _huggingface_current(repo: str) -> str:
+    """The commit that refs/main names; "" where that file is missing or unreadable."""
+    try:
+        return (_huggingface_model(repo) / "refs" / "main").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):  # ValueError: not UTF-8, or no possible name
+        return ""
 
 
 def _modelscope_folders(repo: str) -> Iterator[Path]:
     owner, name = repo.split("/")
     for root in (modelscope_root(), modelscope_root() / "hub"):
-        yield from (root / "models" / f"{owner}--{name}" / "snapshots").glob("*")
+        yield from _children(root / "models" / f"{owner}--{name}" / "snapshots")
         for parent in (root / "models" / owner, root / owner):
             yield from (parent / name, parent / name.replace(".", "___"))
 

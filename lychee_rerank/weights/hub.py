@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from lychee_rerank.errors import DownloadError, InputError
 from lychee_rerank.weights.cache import CacheEntry, Hub, RemoteFile, huggingface_entry, modelscope_entry
+from lychee_rerank.weights.connection import check_connection_settings, proxy_hint
 
 _NEEDED = (
     "config.json",
@@ -49,6 +50,7 @@ def fetch_listing(repo: str, hub: Hub = "huggingface", endpoint: str | None = No
     import httpx2
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+    from socksio import SOCKSError
 
     if not re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", repo, re.ASCII):
         raise InputError(_INVALID_NAME.format(repo))
@@ -57,6 +59,7 @@ def fetch_listing(repo: str, hub: Hub = "huggingface", endpoint: str | None = No
     if not is_http_url(address):
         raise InputError(f'"{address}" is not the address of a hub; it starts with https://.')
     host = urlsplit(address).netloc
+    check_connection_settings()
     try:
         snapshot = (_list_modelscope if hub == "modelscope" else _list_huggingface)(repo, address, host)
     except HFValidationError as error:
@@ -66,10 +69,10 @@ def fetch_listing(repo: str, hub: Hub = "huggingface", endpoint: str | None = No
         raise DownloadError(http_error_message(hub, host, f'"{repo}"', status, code)) from error
     except OfflineModeIsEnabled as error:
         raise DownloadError("HF_HUB_OFFLINE is set, so nothing is fetched: unset it and try again.") from error
-    except httpx2.RequestError as error:
+    except (httpx2.RequestError, SOCKSError) as error:
         raise DownloadError(
-            f"{host} cannot be reached ({str(error) or type(error).__name__}): check the connection, or fetch from a "
-            "mirror (HF_ENDPOINT) or from ModelScope."
+            f"{host} cannot be reached ({str(error) or type(error).__name__}): check the connection{proxy_hint()}, or "
+            "fetch from a mirror (HF_ENDPOINT) or from ModelScope."
         ) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DownloadError(

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from lychee_rerank.errors import CheckpointError
 from lychee_rerank.weights.cache import cached_folders
 from lychee_rerank.weights.families import KNOWN_RERANKERS
+from lychee_rerank.weights.fingerprint import fingerprint
 from lychee_rerank.weights.validate import validate_checkpoint
 
 DEFAULT_MODEL = "vec-ai/lychee-rerank-mm"
 DEMO_FOLDER = Path(__file__).parents[1] / "demo" / "checkpoint"
+DEMO_WARNING = (
+    "The built-in demo model is used: it knows simple pictograms, not photographs, so its scores of photographs mean "
+    "nothing. `uv run lychee-rerank download` fetches the real weights (16.6 GB); then run this again."
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,14 @@ class Checkpoint:
         files = () if self.url else self.path.glob("*.safetensors")
         return sum(file.stat().st_size for file in files if file.is_file())
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identifies the weights, wherever a copy lies. Read once: what comes to lie there later was not loaded.
+
+        On a server, where they cannot be read, its address and the model's name.
+        """
+        return f"{self.url} {self.name}" if self.url else fingerprint(self.path)
+
 
 def find_checkpoint(model: str = "auto") -> Checkpoint:
     """The checkpoint that `model` names: "auto", "demo", a folder, or a hub id already on this machine.
@@ -49,8 +63,17 @@ def find_checkpoint(model: str = "auto") -> Checkpoint:
     """
     checkpoint = resolve_checkpoint(model)
     if checkpoint.problems:
-        raise CheckpointError(f"The checkpoint in {checkpoint.path} cannot be used: {'; '.join(checkpoint.problems)}.")
+        raise CheckpointError(_describe_problems(checkpoint))
     return checkpoint
+
+
+def damaged_checkpoints() -> list[str]:
+    """One sentence for each checkpoint that "auto" passes over."""
+    return [_describe_problems(checkpoint) for checkpoint in list_checkpoints() if checkpoint.problems]
+
+
+def _describe_problems(checkpoint: Checkpoint) -> str:
+    return f"The checkpoint in {checkpoint.path} cannot be used: {'; '.join(checkpoint.problems)}."
 
 
 def resolve_checkpoint(model: str = "auto") -> Checkpoint:
@@ -83,6 +106,8 @@ def _resolve_name(model: str, source: str) -> Checkpoint:
         return _open(DEMO_FOLDER, "demo", "demo")
     folder = Path(os.path.expanduser(model))  # Path's own raises for an unknown user
     if _exists(folder):
+        if folder.resolve() == DEMO_FOLDER.resolve():
+            return _open(DEMO_FOLDER, "demo", "demo")
         return _open(folder, folder.resolve().name, source)
     if cached := list(_cached_checkpoints(model)):
         return min(cached, key=lambda checkpoint: len(checkpoint.problems))

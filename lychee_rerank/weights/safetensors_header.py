@@ -29,6 +29,7 @@ _REQUIRED_SIZES = {
 
 def read_tensor_shapes(file: Path) -> dict[str, Shape]:
     """The tensors of a safetensors file. Raises CheckpointError, with what is wrong, where it is not whole."""
+    check_not_special(file)
     try:
         with safe_open(file, "numpy") as content:
             tensors = {name: content.get_slice(name) for name in content.keys()}
@@ -42,6 +43,12 @@ def read_tensor_shapes(file: Path) -> dict[str, Shape]:
         if tensor.get_dtype() not in _DTYPES:
             raise CheckpointError(f"{file.name} holds {name} as {tensor.get_dtype()}, which is not loaded")
     return {name: tuple(tensor.get_shape()) for name, tensor in tensors.items()}
+
+
+def check_not_special(file: Path) -> None:
+    """Raises CheckpointError for a named pipe, a socket or a device, which could keep the reader waiting for ever."""
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise CheckpointError(f"{file.name} is not a regular file")
 
 
 def _describe_damage(file: Path, reason: str) -> str:

@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Event
 
 import httpx2
+from socksio import SOCKSError
 
 from lychee_rerank.errors import DownloadError, DownloadStoppedError
 from lychee_rerank.weights.cache import RemoteFile
@@ -129,7 +130,7 @@ class Transfer:
             try:
                 self._append_missing(client, file, partial)
                 reason = "it ended early"
-            except httpx2.RequestError as error:
+            except (httpx2.RequestError, SOCKSError) as error:
                 reason = str(error) or type(error).__name__
             if _size(partial) >= file.size:
                 return

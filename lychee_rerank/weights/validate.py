@@ -15,7 +15,7 @@ from typing import Any
 
 from lychee_rerank.errors import CheckpointError
 from lychee_rerank.weights import families
-from lychee_rerank.weights.safetensors_header import Shape, check_against_config, read_tensor_shapes
+from lychee_rerank.weights.safetensors_header import Shape, check_against_config, check_not_special, read_tensor_shapes
 
 INDEX = "model.safetensors.index.json"
 _UNUSABLE_WEIGHTS = {  # what is there in place of weights -> what is wrong
@@ -99,6 +99,7 @@ def read_chat_template(folder: Path) -> str | None:
 
 
 def _read_text(file: Path) -> str:
+    check_not_special(file)
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError as error:

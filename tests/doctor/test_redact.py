@@ -36,6 +36,12 @@ def test_a_home_directory_at_the_root_changes_nothing() -> None:
     assert redact("/opt/models", Path("/"), set()) == "/opt/models"
 
 
+def test_without_a_home_directory_only_the_users_name_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as it does where there is none
+    monkeypatch.setenv("USER", "alice")
+    assert redact("~/x /mnt/alice/x") == "~/x /mnt/<user>/x"
+
+
 def test_every_text_in_a_tree_of_dataclasses_is_redacted() -> None:
     @dataclass(frozen=True)
     class Leaf:

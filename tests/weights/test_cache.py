@@ -59,6 +59,14 @@ def test_the_modelscope_cache_may_be_elsewhere(home: Path, tmp_path: Path, monke
     assert cached_folders(f"{OWNER}/{NAME}")["modelscope"] == [folder]
 
 
+def test_a_person_without_a_home_directory_has_no_models_there(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as it does where there is none
+    monkeypatch.chdir(tmp_path)
+    assert cached_folders("a/b")["modelscope"] == []
+
+
 def test_the_newest_revision_comes_first(home: Path) -> None:
     snapshots = home / "models" / "Qwen--Qwen2.5-VL" / "snapshots"
     revisions = [make_folder(snapshots / name, age) for name, age in (("a", 200), ("b", 0), ("c", 100))]

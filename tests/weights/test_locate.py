@@ -14,6 +14,7 @@ from lychee_rerank.weights.locate import (
     DEFAULT_MODEL,
     DEMO_FOLDER,
     Checkpoint,
+    damaged_checkpoints,
     find_checkpoint,
     list_checkpoints,
     resolve_checkpoint,
@@ -103,6 +104,62 @@ def test_of_several_revisions_the_newest_complete_one_is_taken(published: Path, 
     (complete / FIRST).unlink()
     assert [checkpoint.source for checkpoint in list_checkpoints()] == ["modelscope", "demo"]
     assert list_checkpoints()[0].problems == (f"{FIRST} is missing",)
+
+
+def add_snapshot(snapshot: Path, name: str, age: float) -> Path:
+    """Another snapshot of the same model."""
+    other = Path(shutil.copytree(snapshot, snapshot.with_name(name)))
+    os.utime(other, (time.time() - age,) * 2)
+    return other
+
+
+@pytest.mark.parametrize("ref", [None, "", "\n", "gone", "def\n", "../..", b"\xff\xfe", "main"])
+def test_the_newest_whole_snapshot_is_taken_where_refs_main_names_none(
+    published: Path, caches: Path, ref: str | bytes | None
+) -> None:
+    oldest = put_in_huggingface_cache(caches / "hf", published)
+    (add_snapshot(oldest, "def", age=0) / FIRST).unlink()
+    newest = add_snapshot(oldest, "fed", age=100)
+    os.utime(oldest, (time.time() - 200,) * 2)
+    main = oldest.parent.parent / "refs" / "main"
+    main.unlink()
+    if ref is not None:
+        main.write_bytes(ref if isinstance(ref, bytes) else ref.encode())
+    (oldest.parent / ".DS_Store").touch()
+    assert find_checkpoint() == find_checkpoint(DEFAULT_MODEL) == Checkpoint(newest, DEFAULT_MODEL, "huggingface")
+
+
+def test_a_whole_snapshot_that_refs_main_names_comes_before_a_newer_one(published: Path, caches: Path) -> None:
+    named = put_in_huggingface_cache(caches / "hf", published)
+    os.utime(named, (time.time() - 100,) * 2)
+    add_snapshot(named, "def", age=0)
+    assert find_checkpoint().path == named
+    shutil.rmtree(named.parent.parent / "refs")
+    assert find_checkpoint().path == named.with_name("def")
+
+
+def test_where_no_snapshot_is_whole_the_one_that_refs_main_names_is_described(published: Path, caches: Path) -> None:
+    named = put_in_huggingface_cache(caches / "hf", published)
+    (named / FIRST).unlink()
+    add_snapshot(named, "def", age=0)
+    assert find_checkpoint().is_demo
+    assert [checkpoint.path for checkpoint in list_checkpoints()] == [named, DEMO_FOLDER]
+    assert damaged_checkpoints() == [f"The checkpoint in {named} cannot be used: {FIRST} is missing."]
+
+
+def test_the_demo_is_the_demo_by_its_folder_too() -> None:
+    assert find_checkpoint(str(DEMO_FOLDER)).is_demo
+
+
+@pytest.mark.parametrize("root", ["~nobody-at-all/x", "file"])
+def test_a_cache_that_cannot_be_is_empty(
+    tmp_path: Path, caches: Path, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MODELSCOPE_CACHE", root)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", root)
+    assert find_checkpoint().is_demo and damaged_checkpoints() == []
 
 
 def test_a_served_model_has_its_address_unchanged_and_no_size(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +179,11 @@ def test_a_file_and_a_missing_folder_are_no_checkpoints(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "is not a folder" in next(validate_checkpoint(tmp_path / "file"))
     assert "there is no folder" in next(validate_checkpoint(tmp_path / "none"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", FIRST])
+def test_a_named_pipe_in_place_of_a_file_is_reported_without_waiting(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert f"{name} is not a regular file" in validate_checkpoint(folder)

@@ -17,7 +17,7 @@ from lychee_rerank.devices.device_map import DeviceMapPlan
 from lychee_rerank.devices.memory import CacheReleaser
 from lychee_rerank.errors import ModelError, OutOfMemoryError, PictureProblem
 from lychee_rerank.images.load import LoadedImage
-from lychee_rerank.images.prefetch import ImagePreprocessor, ImageSource, PreparedImage
+from lychee_rerank.images.prefetch import DECODING_THREADS, ImagePreprocessor, ImageSource, PreparedImage
 from lychee_rerank.images.resize import Fit
 from lychee_rerank.model.backend import ScoringBackend
 from lychee_rerank.model.quantization import Quantize
@@ -25,7 +25,7 @@ from lychee_rerank.results import ImageScore, ScoringMethod
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION, Messages, generate_messages, yes_no_messages
 from lychee_rerank.text.query import Query, normalize_query, raw_query
 from lychee_rerank.text.score_parser import parse_score, score_is_complete
-from lychee_rerank.weights.locate import Checkpoint, find_checkpoint
+from lychee_rerank.weights.locate import DEMO_WARNING, Checkpoint, damaged_checkpoints, find_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ class Reranker:
 
     Every method takes the `options` of its ranking; without them it uses the reranker's own.
     """
+
+    decoding_threads = DECODING_THREADS
 
     def __init__(
         self,
@@ -102,6 +104,8 @@ class Reranker:
         from lychee_rerank.model.loading import clear_traceback, load_model
 
         checkpoint = find_checkpoint(model)
+        if checkpoint.is_demo and model == "auto":
+            logger.warning("%s", " ".join((*damaged_checkpoints(), DEMO_WARNING)))
         backend, plan = load_model(
             checkpoint.path, dtype=dtype, device_map=device_map, reserve_gib=reserve_gib, quantize=quantize
         )
@@ -127,6 +131,10 @@ class Reranker:
     def prompt_text(self, query: str | Query, *, options: ScoringOptions | None = None) -> str:
         """The whole prompt as the model reads it, with `<|image_pad|>` for the image."""
         return self._backend.prompt_text((options or self.options).messages(query))
+
+    def prepare(self, image: ImageSource, *, options: ScoringOptions | None = None) -> PreparedImage:
+        """Read and decode an image ahead of `stream`, which takes the result as it is. A bad one has its `.problem`."""
+        return self._preprocessor.prepare(image, (options or self.options).fit)
 
     def stream(
         self, query: str | Query, images: Iterable[ImageSource], *, options: ScoringOptions | None = None
@@ -154,7 +162,7 @@ class Reranker:
         options = options or self.options
         if result.method != "generate" or result.finished or result.problem is not None:
             return result
-        prepared = self._preprocessor.prepare(image, options.fit)
+        prepared = self.prepare(image, options=options)
         if prepared.problem is not None:
             return result
         messages = replace(options, method="generate").messages(query)
@@ -168,7 +176,7 @@ class Reranker:
 
     def encode_image(self, image: ImageSource, *, options: ScoringOptions | None = None) -> None:
         """Compute and cache an image's features ahead of any query. An unusable image is skipped."""
-        prepared = self._preprocessor.prepare(image, (options or self.options).fit)
+        prepared = self.prepare(image, options=options)
         if prepared.problem is None and not self._backend.has_image_features(prepared.key):
             with self._backend_lock:
                 self._backend.encode_image(prepared)

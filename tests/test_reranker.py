@@ -177,6 +177,28 @@ def test_an_image_with_cached_features_keeps_its_notes(reranker: Reranker, backe
     assert result.score > 0
 
 
+def test_a_prepared_image_is_scored_as_it_was_read(reranker: Reranker, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(red(255))
+    prepared = reranker.prepare(path)
+    path.write_bytes(b"another content")
+    result = next(reranker.stream("red", [prepared]))
+    assert (result.score, result.name, result.problem) == (10.0, "a.png", None)
+
+
+def test_an_image_that_cannot_be_prepared_has_its_problem(reranker: Reranker, tmp_path: Path) -> None:
+    prepared = [reranker.prepare(tmp_path / "missing.png"), reranker.prepare(b"")]
+    assert [result.problem and result.problem.code for result in reranker.stream("red", prepared)] == [
+        "not_found",
+        "empty",
+    ]
+
+
+def test_images_are_prepared_to_fit_the_ranking(reranker: Reranker) -> None:
+    crop, whole = (reranker.prepare(red(255), options=ScoringOptions(fit=fit)) for fit in ("crop", "whole"))
+    assert crop.image.size == (384, 384) and whole.image.size != (384, 384)
+
+
 def test_names_come_from_paths(reranker: Reranker, tmp_path: Path) -> None:
     path = tmp_path / "猫 b.png"
     path.write_bytes(red(9))

@@ -7,7 +7,9 @@ image without a judgment counts as not relevant.
 from __future__ import annotations
 
 import csv
+import io
 import math
+import os
 import random
 import statistics
 from bisect import bisect_left, bisect_right
@@ -16,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lychee_rerank.errors import InputError
+from lychee_rerank.images.files import read_regular_file
 from lychee_rerank.results import ImageScore
+from lychee_rerank.text.encoding import decode_text
 from lychee_rerank.text.query import normalize_query
 
 _COLUMNS = {"query", "file", "relevance"}
@@ -61,11 +65,10 @@ def read_qrels(path: Path) -> Qrels:
     """
     table = _find_table(path)
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if missing := _COLUMNS - set(reader.fieldnames or ()):
-                raise InputError(f"{table} has no column {', '.join(sorted(missing))}.")
-            rows = [_parse_row(row, f"{table}, line {reader.line_num}") for row in reader]
+        reader = csv.DictReader(io.StringIO(decode_text(read_regular_file(table)), newline=""))
+        if missing := _COLUMNS - set(reader.fieldnames or ()):
+            raise InputError(f"{table} has no column {', '.join(sorted(missing))}.")
+        rows = [_parse_row(row, f"{table}, line {reader.line_num}") for row in reader]
     except OSError as error:
         raise InputError(f"{table} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
@@ -76,9 +79,9 @@ def read_qrels(path: Path) -> Qrels:
 
 
 def _find_table(path: Path) -> Path:
-    if not path.is_dir():
+    if not os.path.isdir(path):  # unlike Path's own, it raises for no name
         return path
-    tables = sorted(path.glob("*.csv"))
+    tables = sorted(table for table in path.glob("*.csv") if not table.name.startswith("."))
     if len(tables) != 1:
         raise InputError(f"There must be one CSV with judgments in {path}; there are {len(tables)}.")
     return tables[0]
@@ -99,7 +102,7 @@ def _build_qrels(rows: Sequence[tuple[str, str, float]], table: Path) -> Qrels:
     # Equal scores rank in input order, so that order must not follow relevance.
     names = sorted({file for _, file, _ in rows})
     random.Random(0).shuffle(names)
-    if missing := [name for name in names if not (table.parent / name).is_file()]:
+    if missing := [name for name in names if not os.path.isfile(table.parent / name)]:
         raise InputError(f"{len(missing)} pictures named in {table} do not exist, the first is {missing[0]}.")
     indices = {name: index for index, name in enumerate(names)}
     relevance: dict[str, dict[int, float]] = {}

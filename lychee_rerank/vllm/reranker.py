@@ -17,7 +17,7 @@ from PIL import Image
 from lychee_rerank.errors import PictureProblem, ServerError
 from lychee_rerank.images.files import default_name
 from lychee_rerank.images.load import LoadedImage
-from lychee_rerank.images.prefetch import ImageSource
+from lychee_rerank.images.prefetch import ImageSource, PreparedImage
 from lychee_rerank.images.resize import Fit
 from lychee_rerank.reranker import Reranker, ScoringOptions, can_generate_score
 from lychee_rerank.results import ImageScore
@@ -67,7 +67,8 @@ class VLLMReranker(Reranker):
         checkpoint = Checkpoint(Path(), backend.model_name, "server", url=self.client.url)
         super().__init__(backend, checkpoint=checkpoint, options=options)
         self.max_concurrency = max_concurrency
-        self._decode_slots = Semaphore(os.cpu_count() or 1)
+        self.decoding_threads = os.cpu_count() or 1
+        self._decode_slots = Semaphore(self.decoding_threads)
 
     def encode_image(self, image: ImageSource, *, options: ScoringOptions | None = None) -> None:
         """Does nothing: images are sent with the query."""
@@ -84,7 +85,7 @@ class VLLMReranker(Reranker):
     ) -> ImageScore:
         start = time.perf_counter()
         index, source = indexed
-        name = source.name if isinstance(source, LoadedImage) else default_name(source)
+        name = source.name if isinstance(source, PreparedImage) else default_name(source)
         result = ImageScore(index, name, 0.0, options.method)
         try:
             self.client.ensure_available()  # before the work of decoding

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,3 +128,24 @@ def test_a_table_saved_in_another_encoding_says_how_to_save_it(tmp_path: Path) -
 def test_a_folder_without_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there are 0"):
         read_qrels(tmp_path)
+
+
+def test_a_table_may_be_in_utf_16_and_beside_hidden_files(write_table: Callable[[str], Path]) -> None:
+    folder = write_table(HEADER)
+    (folder / "judgments.csv").write_text(HEADER + "白猫,10.png,2\n", "utf-16")
+    (folder / "._judgments.csv").touch()
+    assert list(read_qrels(folder).relevance) == ["白猫"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_a_table_that_is_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "j.csv")
+    with pytest.raises(InputError, match="it is not a regular file"):
+        read_qrels(tmp_path)
+
+
+def test_names_that_no_file_can_have_are_refused(write_table: Callable[[str], Path]) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_qrels(Path("x" * 5000))
+    with pytest.raises(InputError, match="do not exist, the first is xxx"):
+        read_qrels(write_table(HEADER + f"cat,{'x' * 5000},1\n"))

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from lychee_rerank.cli import app
 from lychee_rerank.errors import ServerError
-from lychee_rerank.rankings.resumable import journal_for
+from lychee_rerank.rankings.store import score_settings
 from lychee_rerank.text.query import normalize_query
 from lychee_rerank.vllm import connect
 from support.fake_vllm import FakeResponse, FakeVllm, red_image, sent_images, serve
@@ -47,15 +47,14 @@ def test_a_server_that_takes_no_images_says_so_before_any_is_scored(vllm: FakeVl
         connect(vllm.url)
 
 
-def test_journals_are_kept_apart_by_server_and_query(vllm: FakeVllm, tmp_path: Path) -> None:
+def test_scores_are_kept_apart_by_server_and_query(vllm: FakeVllm) -> None:
     reranker = connect(vllm.url, method="yes_no")
     with serve(vllm.respond) as other_url:
         other = connect(other_url, method="yes_no")
-    journals = {
-        journal_for(each, normalize_query(query), tmp_path) for each in (reranker, other) for query in ("red", "blue")
-    }
-    assert len(journals) == 4
-    assert journal_for(reranker, normalize_query("red"), tmp_path) in journals
+    queries = [normalize_query("red"), normalize_query("blue")]
+    settings = [score_settings(each, query) for each in (reranker, other) for query in queries]
+    assert len(set(map(str, settings))) == 4
+    assert score_settings(reranker, queries[0]) == settings[0]
 
 
 # Many images in flight ------------------------------------------------------------------------------------------------
@@ -148,8 +147,7 @@ def test_a_server_that_stalls_is_waited_for_once(vllm: FakeVllm) -> None:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LYCHEE_JOURNAL", str(tmp_path / "journal"))
+def shop(tmp_path: Path) -> Path:
     folder = tmp_path / "shop"
     folder.mkdir()
     for amount in range(10, 50):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,19 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 # Small models: beside another busy process, several threads that wait for each other take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nothing is kept in the real home, also by what is started for several tests.
+_store = tempfile.TemporaryDirectory(prefix="lychee-rerank-tests-", ignore_cleanup_errors=True)
+atexit.register(_store.cleanup)
+os.environ["LYCHEE_STORE"] = _store.name
+os.environ.pop("LYCHEE_JOURNAL", None)
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test finds nothing kept by others, nor by versions before."""
+    folder = tmp_path_factory.mktemp("store")
+    monkeypatch.setenv("LYCHEE_STORE", str(folder))
+    monkeypatch.setattr("lychee_rerank.rankings.old_journals.get_app_dir", lambda _name: str(folder / "before"))
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,11 @@ uv run python -m tools.screenshots
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -34,13 +36,14 @@ def main() -> None:
 def _serve_page() -> Iterator[str]:
     url = f"http://127.0.0.1:{PORT}"
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless=true", f"--server.port={PORT}"]
-    server = subprocess.Popen(command, cwd=ROOT)
-    try:
-        _wait_until_healthy(url)
-        yield url
-    finally:
-        server.terminate()
-        server.wait()
+    with tempfile.TemporaryDirectory() as store:  # not what the person at this machine has kept
+        server = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"LYCHEE_STORE": store})
+        try:
+            _wait_until_healthy(url)
+            yield url
+        finally:
+            server.terminate()
+            server.wait()
 
 
 def _wait_until_healthy(url: str) -> None:

@@ -15,6 +15,7 @@ from lychee_rerank.errors import InputError
 
 def open_page(
     model: opt.Model = "auto",
+    store: opt.Store = None,
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port on this machine.")] = 8501,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Whether to open a browser window.")] = True,
 ) -> None:
@@ -23,6 +24,8 @@ def open_page(
 
     if model != "auto":
         os.environ["LYCHEE_MODEL"] = model
+    if store:
+        os.environ["LYCHEE_STORE"] = str(store)
     options = {"address": "127.0.0.1", "port": port, "headless": not browser, "showEmailPrompt": False}
     run_streamlit(["run", str(page_script()), *(f"--server.{name}={value}" for name, value in options.items())])
 

@@ -17,10 +17,11 @@ from lychee_rerank.cli import options as opt
 from lychee_rerank.cli.chart import check_drawable, draw
 from lychee_rerank.cli.outputs import STDOUT, atomic_write, check_writable
 from lychee_rerank.cli.progress import progress_reporter
-from lychee_rerank.cli.reranker import ensure_server_available, open_reranker
+from lychee_rerank.cli.reranker import ensure_server_available, open_reranker, warn_about_demo
 from lychee_rerank.rankings.evaluate import Metrics, Qrels, compute_metrics, read_qrels
 from lychee_rerank.rankings.export import encode_json
-from lychee_rerank.rankings.resumable import ResumableRun
+from lychee_rerank.rankings.resumable import NamedSource, ResumableRun
+from lychee_rerank.rankings.store import ScoreStore, open_store
 from lychee_rerank.reranker import Reranker, ScoringOptions
 from lychee_rerank.results import ImageScore, ScoringMethod
 
@@ -28,7 +29,6 @@ Data = Annotated[Path, Argument(metavar="DATA", help="A CSV with the columns que
 Json = Annotated[Path | None, Option(metavar="FILE", help="Write the measurements as JSON; - is stdout.")]
 Plot = Annotated[Path | None, Option(metavar="FILE", help="Draw the comparison into this .png or .svg file.")]
 
-_MAX_QUERIES_PER_RUN = 100  # each holds three files open
 _JSON_KEYS = {"score_std": "spread", "score_margin": "gap"}  # documented before the fields got these names
 
 
@@ -43,7 +43,7 @@ def evaluate(
     fit: opt.FitInto = "crop",
     instruction: opt.Instruction = None,
     reserve: opt.Reserve = 1.2,
-    journal: opt.Journal = opt.JOURNAL_FOLDER,
+    store: opt.Store = None,
     quiet: opt.Quiet = False,
 ) -> None:
     """Measure rankings by your own judgments.
@@ -56,11 +56,14 @@ def evaluate(
     check_writable(*(file for file in (json, plot) if file))
     qrels = read_qrels(data)
     reranker = open_reranker(model, server, method, fit, instruction, reserve, max_concurrency)
+    if not quiet:
+        warn_about_demo(reranker, model, qrels.files)
     settings = _settings(reranker, method)
     metrics = {}
-    with progress_reporter(len(qrels.relevance) * len(qrels.files) * len(settings), quiet=quiet) as report:
+    total = len(qrels.relevance) * len(qrels.files) * len(settings)
+    with open_store(store) as kept, progress_reporter(total, quiet=quiet) as report:
         for options in settings:
-            rankings = _rank_all(reranker, qrels, options, journal, report)
+            rankings = _rank_all(reranker, qrels, options, kept, report)
             ensure_server_available(reranker)
             metrics[options] = compute_metrics(qrels, rankings)
     if json:
@@ -84,19 +87,15 @@ def _label(options: ScoringOptions) -> str:
 
 
 def _rank_all(
-    reranker: Reranker, qrels: Qrels, options: ScoringOptions, journal: Path, report: Callable[[ImageScore], None]
+    reranker: Reranker, qrels: Qrels, options: ScoringOptions, store: ScoreStore, report: Callable[[ImageScore], None]
 ) -> list[list[ImageScore]]:
     """One ranking of all files for each query."""
     queries = [options.query(text) for text in qrels.relevance]
-    files = [str(file) for file in qrels.files]
-    rankings = []
-    for start in range(0, len(queries), _MAX_QUERIES_PER_RUN):
-        chunk = queries[start : start + _MAX_QUERIES_PER_RUN]
-        with ResumableRun(reranker, chunk, files, journal, options=options) as run:
-            for _, result in run:
-                report(result)
-            rankings += [run.ranking(index) for index in range(len(chunk))]
-    return rankings
+    images = [NamedSource(str(file), file) for file in qrels.files]
+    run = ResumableRun(reranker, queries, images, store, options=options)
+    for _, result in run:
+        report(result)
+    return [list(run.ranking(index)) for index in range(len(queries))]
 
 
 def _show_table(metrics: Mapping[ScoringOptions, Metrics]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import signal
 import sys
 import warnings
 from typing import Any
 
 import typer
-from rich.logging import RichHandler
 from typer.core import TyperGroup
 
 from lychee_rerank.cli.app import open_page
@@ -20,12 +20,15 @@ from lychee_rerank.cli.download import download
 from lychee_rerank.cli.errors import BAD_INPUT, EXIT_CODES, STOPPED, handle_errors, stderr_console
 from lychee_rerank.cli.evaluate import evaluate
 from lychee_rerank.cli.rank import rank
+from lychee_rerank.cli.store import manage_store
+from lychee_rerank.errors import InputError
 
 
 class Commands(TyperGroup):
     """The subcommands. A usage error is reported in one line, like every other error."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
+        _replace_closed_streams()
         if not kwargs.get("standalone_mode", True):
             return super().main(*args, **kwargs)
         try:
@@ -40,6 +43,16 @@ class Commands(TyperGroup):
         sys.exit(code)
 
 
+def _replace_closed_streams() -> None:
+    """Give the process back what it was started without (`>&-`, a service, pythonw): streams that lead nowhere.
+
+    Otherwise the first file that is opened would take the number of stdout, and be written to by whatever prints.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # takes the lowest free number: its own
+
+
 def _usage_error_message(error: Exception, message: str) -> str:
     """What is wrong and which help to read; after `lychee-rerank` alone, that help itself."""
     if message.startswith("Usage:"):
@@ -48,6 +61,16 @@ def _usage_error_message(error: Exception, message: str) -> str:
     message = " ".join(message.split()).removesuffix(".")
     message = message.replace("Value error, ", "").replace("Input should be", "it should be")
     return f"{message}; {command} --help lists what can be given."
+
+
+class _LineHandler(logging.Handler):
+    """Writes each message as one line to stderr, above the progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            stderr_console.print(self.format(record), markup=False, soft_wrap=True)
+        except Exception:  # as every handler does: what cannot be logged ends nothing
+            self.handleError(record)
 
 
 app = typer.Typer(
@@ -63,16 +86,24 @@ app = typer.Typer(
 
 
 @app.callback()
-def configure_output() -> None:
-    """Log to stderr, and write characters that the terminal's encoding lacks as escapes instead of failing."""
+@handle_errors
+def configure() -> None:
+    """Log to stderr, and write characters that the terminal's encoding lacks as escapes instead of failing.
+
+    Raises InputError in a folder that was deleted: not even libraries can be loaded there.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    handler = RichHandler(console=stderr_console, show_path=False, show_time=False)
-    logging.basicConfig(format="%(message)s", handlers=[handler])
+    logging.basicConfig(format="%(message)s", handlers=[_LineHandler()])
     logging.getLogger("lychee_rerank").setLevel(logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # it logs every retry
     warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata in images that are read all the same
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else huggingface.co is contacted whatever hub is named
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError("The current folder no longer exists: change to another one and try again.") from error
 
 
 app.command("app")(handle_errors(open_page))
@@ -81,3 +112,4 @@ app.command("eval")(handle_errors(evaluate))
 app.command("bench")(handle_errors(bench))
 app.command("download")(handle_errors(download))
 app.command("doctor")(handle_errors(doctor))
+app.command("store")(handle_errors(manage_store))

@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from typer import Argument, Option, get_app_dir
+from typer import Argument, Option
 
 from lychee_rerank.images.resize import Fit
 
 MethodChoice = Literal["auto", "generate", "yes_no"]
-
-# The user's folder for application data: ~/.config on Linux, AppData on Windows, Application Support on a Mac.
-JOURNAL_FOLDER = Path(get_app_dir("lychee-rerank")) / "journal"
 
 Query = Annotated[
     str | None, Argument(metavar="QUERY", help="What you are looking for, in one sentence; omitted with --queries.")
@@ -71,8 +68,16 @@ MaxConcurrency = Annotated[
 ]
 Reserve = Annotated[float, Option(metavar="GIB", min=0, help="GiB of memory to leave free on each GPU.")]
 
-Journal = Annotated[
-    Path, Option(envvar="LYCHEE_JOURNAL", metavar="DIR", help="Folder where scores are kept as they come.")
+Store = Annotated[
+    Path | None,
+    Option(
+        "--store",
+        "--journal",  # its former name
+        envvar=["LYCHEE_STORE", "LYCHEE_JOURNAL"],
+        metavar="DIR",
+        readable=False,  # one that cannot be used costs only the keeping, and is said
+        help="Folder where every score is kept; by default your folder for application data.",
+    ),
 ]
 Fresh = Annotated[bool, Option("--fresh", help="Score everything again.")]
 Quiet = Annotated[bool, Option("--quiet", help="Show no progress.")]

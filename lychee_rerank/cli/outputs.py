@@ -1,29 +1,25 @@
-"""Where rankings go: JSON, CSV, JSON Lines as results come, and the images themselves named by rank."""
+"""Where rankings go: JSON, CSV, and JSON Lines as results come."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import BinaryIO
 
+from lychee_rerank.cli.image_folder import RankedQuery, is_unfinished
 from lychee_rerank.errors import InputError
 from lychee_rerank.images.files import has_image_suffix
-from lychee_rerank.rankings.export import encode_json, ranked_folder, ranked_name, record, to_csv, to_json
+from lychee_rerank.rankings.export import csv_chunks, encode_json, json_chunks, record
 from lychee_rerank.results import ImageScore
 from lychee_rerank.text.query import Query
 
 STDOUT = Path("-")
-_UNFINISHED = ".lychee-rerank-unfinished"  # marks a folder while images are placed in it
-_RANKED_NAME = re.compile(r"\d{2,}_.*", re.DOTALL)  # of the entries in such a folder
-
-RankedQuery = tuple[Query, list[ImageScore]]
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,8 @@ class Outputs:
         folders = [folder for folder in (self.copy_to, self.link_to) if folder]
         if files.count(STDOUT) > 1:
             raise InputError("Only one of --json, --csv and --jsonl can go to stdout.")
+        if STDOUT in files and getattr(sys.stdout, "name", "") == os.devnull:  # as `main` replaces a closed stdout
+            raise InputError("Stdout is closed, so nothing can be written to it: name a file instead of -.")
         if image := next((file for file in files if has_image_suffix(file) and file.exists()), None):
             raise InputError(f"{image} is a picture; it would be overwritten.")
         check_writable(*files)
@@ -53,11 +51,11 @@ class Outputs:
         if duplicate := next((path for path in paths if paths.count(path) > 1), None):
             raise InputError(f"{duplicate} is named for two outputs; give each a name of its own.")
 
-    def select(self, ranking: Sequence[ImageScore]) -> list[ImageScore]:
-        """The part of a ranking that --top and --min-score leave."""
+    def select(self, ranking: Iterable[ImageScore]) -> Iterator[ImageScore]:
+        """The part of a ranking, best first, that --top and --min-score leave."""
         if (least := self.min_score) is not None:
-            ranking = [result for result in ranking if result.problem is None and result.score >= least]
-        return list(ranking[: self.top])
+            ranking = takewhile(lambda result: result.problem is None and result.score >= least, ranking)
+        return islice(ranking, self.top)
 
 
 def check_writable(*files: Path) -> None:
@@ -78,7 +76,7 @@ def _check_empty(folder: Path) -> None:
         raise InputError(f"{folder} is a file; a new or empty folder is needed.")
     path = folder.resolve()
     _check_folder_writable(next(parent for parent in (path, *path.parents) if parent.exists()), output=folder)
-    if folder.exists() and any(folder.iterdir()) and not (folder / _UNFINISHED).exists():
+    if folder.exists() and any(folder.iterdir()) and not is_unfinished(folder):
         raise InputError(f"{folder} is not an empty folder: the pictures of two rankings would mix in it.")
 
 
@@ -114,7 +112,7 @@ def write_csv(file: Path, rankings: Iterable[RankedQuery]) -> None:
     """All rankings as one table."""
     with atomic_write(file) as output:
         for index, (query, ranking) in enumerate(rankings):
-            output.write(to_csv(ranking, query=query.text, header=index == 0))
+            output.writelines(csv_chunks(ranking, query=query.text, header=index == 0))
 
 
 def write_json(file: Path, rankings: Iterable[RankedQuery], *, model: str, multi_query: bool) -> None:
@@ -122,7 +120,7 @@ def write_json(file: Path, rankings: Iterable[RankedQuery], *, model: str, multi
     with atomic_write(file) as output:
         for index, (query, ranking) in enumerate(rankings):
             output.write((b",\n" if index else b"[\n") if multi_query else b"")
-            output.write(to_json(ranking, query=query, model=model).rstrip())
+            output.writelines(json_chunks(ranking, query=query, model=model))
         output.write(b"\n]\n" if multi_query else b"\n")
 
 
@@ -157,37 +155,3 @@ def _open_output(file: Path) -> Iterator[BinaryIO]:
         if error.filename is None:
             error.filename = "stdout" if file == STDOUT else str(file)
         raise
-
-
-def place_images(
-    folder: Path, rankings: Iterable[RankedQuery], transfer: Callable[[Path, Path], object], *, multi_query: bool
-) -> None:
-    """Places the scored images in `folder`, named by rank; with `multi_query`, in one subfolder for each query.
-
-    What an interrupted run left there is replaced.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if (folder / _UNFINISHED).exists():
-        _remove_placed(folder)
-    (folder / _UNFINISHED).touch()
-    for number, (query, ranking) in enumerate(rankings, start=1):
-        target = folder / ranked_folder(number, query.text) if multi_query else folder
-        target.mkdir(exist_ok=True)
-        for result in ranking:
-            if result.problem is None:
-                transfer(Path(result.name), target / ranked_name(result))
-    (folder / _UNFINISHED).unlink()
-
-
-def _remove_placed(folder: Path) -> None:
-    for entry in folder.iterdir():
-        if _RANKED_NAME.fullmatch(entry.name):
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-
-
-def link(image: Path, target: Path) -> None:
-    """A symbolic link; where those need special rights (Windows), a hard link."""
-    try:
-        target.symlink_to(image.absolute())
-    except OSError:
-        os.link(image.absolute(), target)

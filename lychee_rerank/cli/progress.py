@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count, islice
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -34,8 +34,8 @@ def progress_reporter(total: int, *, quiet: bool) -> Iterator[Callable[[ImageSco
             task = bar.add_task("", total=total)
             yield lambda result: bar.update(task, advance=1, description=_summarize(result))
     else:
-        count = itertools.count(1)
-        yield lambda result: print(f"{next(count)}/{total} {_summarize(result)}", file=sys.stderr)
+        numbers = count(1)
+        yield lambda result: print(f"{next(numbers)}/{total} {_summarize(result)}", file=sys.stderr)
 
 
 def _summarize(result: ImageScore) -> str:
@@ -51,19 +51,20 @@ def _escape(text: str) -> str:
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
-def show_table(query: str, ranking: Sequence[ImageScore], *, all_rows: bool) -> None:
+def show_table(query: str, ranking: Iterable[ImageScore], *, all_rows: bool) -> None:
     """The ranking on stdout: a table on a terminal, elsewhere rank, score and name (or problem) between tabs."""
     if not sys.stdout.isatty():
         for result in ranking:
             score = "" if result.problem else f"{result.score:.4f}"
             print(result.rank, score, _escape(result.name), _escape(result.error or ""), sep="\t")
         return
-    rows = ranking if all_rows else ranking[:_MAX_ROWS]
+    rest = iter(ranking)
+    rows = list(islice(rest, None if all_rows else _MAX_ROWS))
     table = Table("Rank", "Score", "Picture", title=Text(query), title_justify="left")
     for result in rows:
         name = Text(_escape(result.name), overflow="fold")
         table.add_row(str(result.rank), _format_score(result), name.append(f"\n{result.error}" if result.error else ""))
     console = Console(highlight=False)
     console.print(table)
-    if len(rows) < len(ranking):
-        console.print(f"... and {len(ranking) - len(rows)} more; --top {len(ranking)} shows all.")
+    if more := sum(1 for _ in rest):
+        console.print(f"... and {more} more; --top {len(rows) + more} shows all.")

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lychee_rerank.cli import options as opt
 from lychee_rerank.cli import outputs as out
 from lychee_rerank.cli.errors import NothingScoredError, interrupt_message, stderr_console
+from lychee_rerank.cli.image_folder import RankedQuery, copy, link, place_images
 from lychee_rerank.cli.inputs import read_queries, resolve_images
 from lychee_rerank.cli.progress import progress_reporter, show_table
-from lychee_rerank.cli.reranker import ensure_server_available, open_reranker
+from lychee_rerank.cli.reranker import ensure_server_available, open_reranker, warn_about_demo
 from lychee_rerank.errors import InputError
-from lychee_rerank.rankings.resumable import ResumableRun
-from lychee_rerank.rankings.store import prune
+from lychee_rerank.rankings.resumable import NamedSource, ResumableRun
+from lychee_rerank.rankings.store import ScoreStore, open_store
 from lychee_rerank.reranker import ScoringOptions
 from lychee_rerank.text.query import Query
+
+# What a score may hang on, said once. All notes are in JSON and CSV.
+_NOTES = {
+    "mostly_cropped": "judged by the middle alone, because of the long shape; --fit whole judges all of a picture.",
+    "embedded_preview": "judged by the preview in the camera's RAW file.",
+}
 
 
 def rank(
@@ -38,26 +45,28 @@ def rank(
     instruction: opt.Instruction = None,
     normalize: opt.Normalize = True,
     reserve: opt.Reserve = 1.2,
-    journal: opt.Journal = opt.JOURNAL_FOLDER,
+    store: opt.Store = None,
     fresh: opt.Fresh = False,
     quiet: opt.Quiet = False,
 ) -> None:
     """Rank pictures by one sentence, best first.
 
-    Scores are kept as they come: the same command scores only what is missing. Those unused for 30 days are deleted.
+    Scores are kept as they come: what was scored before is not scored again. `lychee-rerank store` says where.
     """
     outputs = out.Outputs(top, min_score, json, csv, jsonl, copy_to, link_to)
     outputs.check()
     texts, files = _resolve_arguments(query, paths or [], queries)
     prepared = [ScoringOptions(normalize=normalize).query(text) for text in texts]
     with interrupt_message("Stopped before scoring; scores of earlier runs are kept."):
-        prune(journal)
         reranker = open_reranker(model, server, method, fit, instruction, reserve, max_concurrency)
-        run = ResumableRun(reranker, prepared, files, journal, fresh=fresh)
-    with run:
-        _score(run, prepared, len(files) * len(prepared), jsonl, quiet=quiet)
-        with interrupt_message("Stopped while writing; all scores are kept; run the same command again to write."):
-            _write(run, prepared, outputs, model=reranker.checkpoint.name, multi_query=queries is not None)
+        if not quiet:
+            warn_about_demo(reranker, model, files)
+        with open_store(store) as kept:
+            run = ResumableRun(reranker, prepared, [NamedSource(file, file) for file in files], kept, fresh=fresh)
+            _score(run, prepared, len(files) * len(prepared), jsonl, kept, quiet=quiet)
+            note = "" if kept.database.problem else "all scores are kept; "
+            with interrupt_message(f"Stopped while writing; {note}run the same command again to write."):
+                _write(run, prepared, outputs, files, model=reranker.checkpoint.name, multi_query=queries is not None)
     ensure_server_available(reranker)
 
 
@@ -70,8 +79,10 @@ def _resolve_arguments(query: str | None, paths: list[str], queries: Path | None
     return [query], resolve_images(paths)
 
 
-def _score(run: ResumableRun, queries: Sequence[Query], total: int, jsonl: Path | None, *, quiet: bool) -> None:
-    scored, problem = 0, None
+def _score(
+    run: ResumableRun, queries: Sequence[Query], total: int, jsonl: Path | None, store: ScoreStore, *, quiet: bool
+) -> None:
+    scored, problem, notes = 0, None, Counter[str]()
     try:
         with out.json_lines(jsonl) as write, progress_reporter(total, quiet=quiet) as report:
             for index, result in run:
@@ -79,19 +90,31 @@ def _score(run: ResumableRun, queries: Sequence[Query], total: int, jsonl: Path 
                 report(result)
                 scored += result.problem is None
                 problem = problem or result.problem
+                notes.update(result.notes)
     except KeyboardInterrupt:
-        message = f"Stopped: {scored} of {total} scores are kept; run the same command again to continue from there."
-        raise KeyboardInterrupt(message) from None
+        progress = f"{scored} of {total} scores are kept; run the same command again to continue from there."
+        raise KeyboardInterrupt(f"Stopped: {store.database.problem or progress}") from None
     if scored == 0:
         raise NothingScoredError(f"None of the pictures could be scored, the first because: {problem}")
     if scored < total:
         failed = f"{total - scored} of {total} could not be scored"
         note = "they rank last, with the reason, and are tried again next time"
         stderr_console.print(f"{failed}; {note}.", soft_wrap=True)
+    for code, text in _NOTES.items():
+        if notes[code]:
+            stderr_console.print(f"{notes[code]} of {total} {text}", soft_wrap=True)
 
 
-def _write(run: ResumableRun, queries: Sequence[Query], outputs: out.Outputs, *, model: str, multi_query: bool) -> None:
-    def rankings() -> Iterator[out.RankedQuery]:
+def _write(
+    run: ResumableRun,
+    queries: Sequence[Query],
+    outputs: out.Outputs,
+    files: Sequence[str],
+    *,
+    model: str,
+    multi_query: bool,
+) -> None:
+    def rankings() -> Iterator[RankedQuery]:
         return ((query, outputs.select(run.ranking(index))) for index, query in enumerate(queries))
 
     if out.STDOUT not in (outputs.json, outputs.csv, outputs.jsonl):
@@ -101,6 +124,5 @@ def _write(run: ResumableRun, queries: Sequence[Query], outputs: out.Outputs, *,
         out.write_csv(outputs.csv, rankings())
     if outputs.json:
         out.write_json(outputs.json, rankings(), model=model, multi_query=multi_query)
-    for folder, transfer in ((outputs.copy_to, shutil.copy2), (outputs.link_to, out.link)):
-        if folder:
-            out.place_images(folder, rankings(), transfer, multi_query=multi_query)
+    targets = [(folder, transfer) for folder, transfer in ((outputs.copy_to, copy), (outputs.link_to, link)) if folder]
+    place_images(targets, rankings, files, query_count=len(queries) if multi_query else None)

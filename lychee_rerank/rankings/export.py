@@ -24,7 +24,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -33,12 +33,25 @@ from lychee_rerank.text.query import Query
 
 COLUMNS = ("rank", "score", "name", "method", "probability", "tier", "answer", "notes", "error", "seconds", "index")
 
-# What a spreadsheet reads as the start of a formula, including full-width forms (from Chinese keyboards).
-_FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+# Where a spreadsheet may find a formula: at the start of a cell, and inside one behind what splits cells where the list
+# separator is ";" (most of Europe) or where text is pasted; spaces, quotes and invisible characters may come first.
+# The signs are taken in the full-width and small forms of Chinese keyboards, too.
+_SKIPPED = r"(?:(?![\t\r\n])[\s\"\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff])*"
+_FORMULA = re.compile(rf"(?:\A|(?<=[;\t\r\n])){_SKIPPED}(?=[-=+@＝＋－＠﹦﹢﹣﹫])|\A(?=[\t\r\n])")
 # Forbidden in Windows names, control characters, and bidirectional marks (they can disguise a suffix).
 _UNSAFE = re.compile('[<>:"/\\\\|?*\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
 _MAX_NAME_BYTES = 200  # in UTF-8; file systems allow 255
 _MAX_SUFFIX_LENGTH = 10
+_CHUNK = 1 << 20
+_MISSING_FILE = "MISSING.txt"
+_MISSING_TEXT = """These pictures are not in this archive, because they can no longer be read:
+这些图片已无法读取，因此不在此压缩包中：
+
+"""
+
+
+class MissingImageError(Exception):
+    """An image file that is no longer there or can no longer be read; its text says why, as a phrase."""
 
 
 def record(result: ImageScore) -> dict[str, object]:
@@ -61,8 +74,19 @@ def record(result: ImageScore) -> dict[str, object]:
 
 def to_json(ranking: Iterable[ImageScore], *, query: Query, model: str) -> bytes:
     """A ranking as JSON: the query as typed and as scored, the model's name, the results best first."""
-    document = {"query": query.text, "normalized": query.normalized, "model": model}
-    return encode_json(document | {"results": [record(result) for result in ranking]}, indent=2)
+    return b"".join([*json_chunks(ranking, query=query, model=model), b"\n"])
+
+
+def json_chunks(ranking: Iterable[ImageScore], *, query: Query, model: str) -> Iterator[bytes]:
+    """`to_json` result by result, so that a long ranking need not be in memory; without the last line break."""
+    document = {"query": query.text, "normalized": query.normalized, "model": model, "results": []}
+    head, _, tail = encode_json(document, indent=2).rstrip().rpartition(b"[]")
+    yield head + b"["
+    separator = b""
+    for result in ranking:
+        yield separator + (b"\n" + encode_json(record(result), indent=2).rstrip(b"\n")).replace(b"\n", b"\n    ")
+        separator = b","
+    yield (b"\n  ]" if separator else b"]") + tail
 
 
 def encode_json(document: object, *, indent: int | None = None) -> bytes:
@@ -73,16 +97,24 @@ def encode_json(document: object, *, indent: int | None = None) -> bytes:
 def to_csv(ranking: Iterable[ImageScore], *, query: str = "", header: bool = True) -> bytes:
     """The ranking as a table that Excel opens correctly: UTF-8 with a byte order mark, lines ending in CR LF.
 
-    File names and answers are untrusted, so a text cell that a spreadsheet would run as a formula gets an apostrophe
-    in front; all other cells are exact. `header=False` leaves out the mark and the header row, for appending.
+    File names and answers are untrusted, so an apostrophe stands before whatever a spreadsheet would run as a formula;
+    all other text is exact. `header=False` leaves out the mark and the header row, for appending.
     """
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\r\n")
+    return b"".join(csv_chunks(ranking, query=query, header=header))
+
+
+def csv_chunks(ranking: Iterable[ImageScore], *, query: str, header: bool) -> Iterator[bytes]:
+    """`to_csv` row by row, so that a long ranking need not be in memory."""
     if header:
-        writer.writerow(("query", *COLUMNS))
+        yield _csv_row(("query", *COLUMNS), "utf-8-sig")
     for result in ranking:
-        writer.writerow([_text_cell(query), *(_cell(value) for value in record(result).values())])
-    return table.getvalue().encode("utf-8-sig" if header else "utf-8", "backslashreplace")
+        yield _csv_row((_text_cell(query), *(_cell(value) for value in record(result).values())))
+
+
+def _csv_row(cells: Sequence[object], encoding: str = "utf-8") -> bytes:
+    row = io.StringIO(newline="")
+    csv.writer(row, lineterminator="\r\n").writerow(cells)
+    return row.getvalue().encode(encoding, "backslashreplace")
 
 
 def _cell(value: object) -> object:
@@ -94,43 +126,106 @@ def _cell(value: object) -> object:
         case list():
             return " ".join(value)
         case {"code": code, "message": message}:
-            return f"{code}: {message}"
+            return _text_cell(f"{code}: {message}")
     return value
 
 
 def _text_cell(text: str) -> str:
-    text = text.replace("\x00", "")
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    return _FORMULA.sub(r"'\g<0>", text.replace("\x00", ""))
 
 
-def to_zip(ranking: Iterable[ImageScore], sources: Sequence[bytes | Path], top: int, target: BinaryIO) -> None:
+def to_zip(ranking: Iterable[ImageScore], sources: Sequence[bytes | Path], top: int, target: BinaryIO) -> list[str]:
     """Write the first `top` scored images, unchanged and named by `ranked_name`, to `target`.
 
-    `sources` are all images in input order, as encoded bytes or paths; files are copied in chunks. Raises OSError
-    where an image can no longer be read.
+    `sources` are all images in input order, as encoded bytes or paths; files are copied in chunks. Returns the names
+    of those that can no longer be read; a text file in the archive lists them with the reasons.
     """
     selected = [result for result in ranking if result.problem is None][:top]
+    width = rank_width(selected)
+    missing: dict[str, str] = {}
     # Stored, not deflated: images are compressed already. Files dated before 1980 exist and must not end the export.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         for result in selected:
-            source = sources[result.index]
-            if isinstance(source, bytes):
-                archive.writestr(zipfile.ZipInfo(ranked_name(result)), source)
-            else:
-                archive.write(source, ranked_name(result))
+            name = ranked_name(result, width)
+            try:
+                _add_to_zip(archive, sources[result.index], name)
+            except MissingImageError as error:
+                missing[name] = f"{result.name} ({error})"
+        if missing:
+            text = _MISSING_TEXT + "".join(f"{line}\n" for line in missing.values())
+            archive.writestr(_MISSING_FILE, text.encode("utf-8-sig", "backslashreplace"))
+    return list(missing)
 
 
-def ranked_name(result: ImageScore) -> str:
-    """A file name like `001_8.6_name.jpg`: sorts by rank, is unique in its ranking and legal on every system.
+def _add_to_zip(archive: zipfile.ZipFile, source: bytes | Path, name: str) -> None:
+    """Raises MissingImageError; the archive does not list the image then."""
+    if isinstance(source, bytes):
+        if not source:
+            raise MissingImageError("it was not kept")
+        archive.writestr(zipfile.ZipInfo(name), source)
+        return
+    chunks = read_chunks(source)
+    first = next(chunks, b"")
+    entry = zipfile.ZipInfo.from_file(source, name, strict_timestamps=False)
+    try:
+        with archive.open(entry, "w") as output:
+            output.write(first)
+            for chunk in chunks:
+                output.write(chunk)
+    except MissingImageError:
+        archive.infolist().remove(entry)
+        raise
 
-    Without a rank the position in the input stands for it.
+
+def read_chunks(file: Path) -> Iterator[bytes]:
+    """The content of an image file. Raises MissingImageError."""
+    try:
+        check_is_file(file)
+        with file.open("rb") as content:
+            while chunk := content.read(_CHUNK):
+                yield chunk
+    except (OSError, ValueError) as error:  # ValueError: no possible name
+        raise MissingImageError(getattr(error, "strerror", None) or str(error)) from error
+
+
+def is_available(source: bytes | Path) -> bool:
+    """Whether an image can still be exported, as far as can be said without reading it."""
+    try:
+        return bool(source) if isinstance(source, bytes) else source.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def check_is_file(file: Path) -> None:
+    """Raises MissingImageError where an image file is gone, or became a pipe or a device, which would keep a reader
+    waiting; OSError where the system does not tell.
     """
-    return _safe_name(f"{result.rank or result.index + 1:03d}_{result.score:.1f}_", result.name)
+    if not file.is_file():
+        raise MissingImageError("it is no regular file any more" if file.exists() else "it is no longer there")
 
 
-def ranked_folder(number: int, query: str) -> str:
-    """A name like `01_query` for the folder of one query's images, as safe as `ranked_name`."""
-    return _safe_name(f"{number:02d}_", query.replace("/", "_").replace("\\", "_").replace(".", "_"))
+def rank_width(ranking: Iterable[ImageScore]) -> int:
+    """The number of digits with which the `ranked_name`s of a ranking sort by rank; three at least."""
+    return len(str(max((_position(result) for result in ranking), default=0)).zfill(3))
+
+
+def _position(result: ImageScore) -> int:
+    """The rank; without one, the position in the input stands for it."""
+    return result.rank or result.index + 1
+
+
+def ranked_name(result: ImageScore, width: int = 3) -> str:
+    """A file name like `001_8.6_name.jpg`: unique in its ranking, legal on every system, and sorted by rank.
+
+    width: the digits of the rank, from `rank_width`.
+    """
+    return _safe_name(f"{_position(result):0{width}d}_{result.score:.1f}_", result.name)
+
+
+def ranked_folder(number: int, query: str, count: int = 1) -> str:
+    """A name like `01_query` for the folder of one of `count` queries' images, as safe as `ranked_name`."""
+    width = max(2, len(str(count)))
+    return _safe_name(f"{number:0{width}d}_", query.replace("/", "_").replace("\\", "_").replace(".", "_"))
 
 
 def _safe_name(prefix: str, name: str) -> str:

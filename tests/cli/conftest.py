@@ -33,9 +33,8 @@ def backend() -> BrightnessBackend:
 
 
 @pytest.fixture
-def reranker(backend: BrightnessBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Reranker:
+def reranker(backend: BrightnessBackend, monkeypatch: pytest.MonkeyPatch) -> Reranker:
     """The reranker that `rank` uses."""
     reranker = brightness_reranker(backend)
-    monkeypatch.setenv("LYCHEE_JOURNAL", str(tmp_path / "journal"))
     monkeypatch.setattr("lychee_rerank.cli.rank.open_reranker", lambda *_, **__: reranker)
     return reranker

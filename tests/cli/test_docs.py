@@ -14,9 +14,10 @@ from support.fake_cli import run_command
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## (\w+)$\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
-COMMANDS = ("app", "bench", "doctor", "download", "eval", "rank")
+COMMANDS = ("app", "bench", "doctor", "download", "eval", "rank", "store")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 NO_DEFAULT = "–"
+STORE = "--store --journal"
 
 
 def help_options(command: str) -> dict[str, str]:
@@ -51,11 +52,11 @@ def test_every_command_has_a_section() -> None:
 def test_the_documented_options_and_defaults_are_those_of_the_help(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable in ("LYCHEE_MODEL", "LYCHEE_SERVER", "LYCHEE_JOURNAL"):
+    for variable in ("LYCHEE_MODEL", "LYCHEE_SERVER", "LYCHEE_STORE"):
         monkeypatch.delenv(variable, raising=False)
     expected, documented = help_options(command), documented_options(command)
-    if "--journal" in expected:  # a path that differs between machines
-        assert expected.pop("--journal") and documented.pop("--journal") == "your folder for application data"
+    if STORE in expected:  # a path that differs between machines
+        assert expected.pop(STORE) == "" and documented.pop(STORE) == "your folder for application data"
     assert documented == expected
 
 

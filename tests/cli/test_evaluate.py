@@ -23,9 +23,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def reranker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Reranker:
+def reranker(monkeypatch: pytest.MonkeyPatch) -> Reranker:
     reranker = brightness_reranker(BrightnessBackend())
-    monkeypatch.setenv("LYCHEE_JOURNAL", str(tmp_path / "journal"))
     monkeypatch.setattr("lychee_rerank.cli.evaluate.open_reranker", lambda *_, **__: reranker)
     return reranker
 

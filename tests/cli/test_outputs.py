@@ -1,4 +1,4 @@
-"""Where rankings go: JSON, CSV, JSON Lines and folders of images."""
+"""Where rankings go: JSON, CSV and JSON Lines."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import csv
 import io
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from lychee_rerank.cli.outputs import STDOUT, Outputs
+from lychee_rerank.errors import InputError
 from support.fake_cli import file_names, rank_names, run_command
 
 pytestmark = pytest.mark.usefixtures("reranker")
@@ -38,17 +38,6 @@ def test_json_lines_come_in_input_order(shop: Path, tmp_path: Path) -> None:
     run_command("rank", "bright", shop, "--jsonl", tmp_path / "r.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "r.jsonl").read_bytes().splitlines()]
     assert [line["index"] for line in lines] == [0, 1, 2, 3]
-
-
-def test_images_are_copied_under_their_ranks(shop: Path, tmp_path: Path) -> None:
-    run_command("rank", "bright", shop, "--top", "2", "--copy-to", tmp_path / "best")
-    assert sorted(path.name for path in (tmp_path / "best").iterdir()) == ["001_9.8_noon[1].png", "002_7.8_白天.png"]
-    assert (tmp_path / "best" / "002_7.8_白天.png").read_bytes() == (shop / "白天.png").read_bytes()
-
-
-def test_images_are_linked_under_their_ranks(shop: Path, tmp_path: Path) -> None:
-    run_command("rank", "bright", shop, "--link-to", tmp_path / "best")
-    assert (tmp_path / "best" / "001_9.8_noon[1].png").samefile(shop / "noon[1].png")
 
 
 def test_several_queries_give_an_array_one_table_and_a_folder_each(
@@ -86,30 +75,6 @@ def test_a_full_disk_is_reported_in_one_line(shop: Path, output: str) -> None:
     assert (result.exit_code, result.stderr) == (1, "/dev/full cannot be used: No space left on device.\n")
 
 
-def test_a_folder_left_by_an_interrupted_run_is_filled_anew(
-    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    best = tmp_path / "best"
-    with monkeypatch.context() as patched:
-        patched.setattr("shutil.copy2", interrupt_second_call(shutil.copy2))
-        result = run_command("rank", "bright", shop, "--quiet", "--copy-to", best)
-    assert result.exit_code == 130 and "Stopped while writing; all scores are kept" in result.stderr
-    assert run_command("rank", "bright", shop, "--quiet", "--top", "2", "--copy-to", best).exit_code == 0
-    assert sorted(path.name for path in best.iterdir()) == ["001_9.8_noon[1].png", "002_7.8_白天.png"]
-
-
-def interrupt_second_call(function: Callable[..., object]) -> Callable[..., object]:
-    calls = []
-
-    def interrupted(*arguments: object) -> object:
-        calls.append(arguments)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return function(*arguments)
-
-    return interrupted
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -129,3 +94,12 @@ def test_outputs_that_cannot_be_written_are_refused_before_any_scoring(
     result = run_command("rank", "bright", shop, *(argument.replace("SHOP", str(shop)) for argument in arguments))
     assert result.exit_code == 2
     assert message in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--json", "--csv", "--jsonl"])
+def test_nothing_is_scored_for_a_closed_stdout(shop: Path, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    outputs = Outputs(**{option.removeprefix("--"): STDOUT})  # type: ignore[arg-type]
+    with open(os.devnull, "w") as closed:
+        monkeypatch.setattr("sys.stdout", closed)
+        with pytest.raises(InputError, match="name a file instead"):
+            outputs.check()

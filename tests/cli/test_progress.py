@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,22 @@ def test_names_that_would_break_a_line_or_steer_a_terminal_are_shown_as_escapes(
     assert len(result.stdout.splitlines()) == len(result.stderr.splitlines()) == 1
     assert shown in result.stdout and shown in result.stderr
     assert json.loads((tmp_path / "r.jsonl").read_bytes())["name"] == str(image)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+@pytest.mark.usefixtures("reranker")
+def test_names_that_are_not_utf_8_come_in_every_output_as_escapes(tmp_path: Path) -> None:
+    raw = os.fsencode(tmp_path) + b"/Mu\xf1oz.png"
+    Image.new("L", (8, 8), 9).save(tmp_path / "x.png")
+    os.rename(tmp_path / "x.png", raw)
+    outputs = [f"--{kind}={tmp_path}/r.{kind}" for kind in ("csv", "json", "jsonl")]
+    result = run_command("rank", "bright", os.fsdecode(raw), *outputs, "--copy-to", tmp_path / "best")
+    assert result.exit_code == 0, result.output
+    shown = "Mu\\udcf1oz.png"
+    assert shown in result.stdout and shown in result.stderr
+    assert all(shown in (tmp_path / f"r.{kind}").read_text("utf-8") for kind in ("csv", "json", "jsonl"))
+    assert os.fsencode(json.loads((tmp_path / "r.json").read_bytes())["results"][0]["name"]) == raw
+    assert [file.read_bytes() for file in (tmp_path / "best").iterdir()] == [Path(os.fsdecode(raw)).read_bytes()]
 
 
 def test_a_terminal_gets_a_table_with_the_reasons_and_says_how_many_rows_are_left_out(

@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import re
+import sys
 import tracemalloc
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
@@ -15,7 +19,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lychee_rerank.errors import PictureProblem
-from lychee_rerank.rankings.export import COLUMNS, encode_json, ranked_name, record, to_csv, to_json, to_zip
+from lychee_rerank.rankings.export import (
+    COLUMNS,
+    MissingImageError,
+    encode_json,
+    rank_width,
+    ranked_folder,
+    ranked_name,
+    record,
+    to_csv,
+    to_json,
+    to_zip,
+)
 from lychee_rerank.results import ImageScore
 from lychee_rerank.text.query import normalize_query
 from lychee_rerank.text.score_parser import ParsedScore
@@ -69,7 +84,29 @@ def test_a_text_that_a_spreadsheet_would_run_gets_an_apostrophe(start: str) -> N
     assert row["name"] == row["answer"] == row["query"] == f"'{formula}"
 
 
-@pytest.mark.parametrize("harmless", ["a=b.jpg", "8.6分", "'quoted'", "cat-dog@home.png", " =spaced"])
+@pytest.mark.parametrize("between", [" ", "\u00a0", "\u3000", "\u200b", "\ufeff", '"', "\x07 \u202e"])
+def test_spaces_quotes_and_invisible_characters_hide_no_formula(between: str) -> None:
+    (row,) = read_rows(to_csv([replace(BEST, name=f"{between}=1+1")]))
+    assert row["name"] == f"'{between}=1+1"
+
+
+@pytest.mark.parametrize("split", [";", "\t", "\n", "\r\n", "; "])
+def test_a_formula_in_the_middle_gets_an_apostrophe_where_a_spreadsheet_may_split_the_cell(split: str) -> None:
+    name = f"a{split}=1+1{split}b-c"
+    (row,) = read_rows(to_csv([replace(BEST, name=name)]))
+    assert row["name"] == name.replace(f"{split}=", f"{split.rstrip(' ')}'{split[len(split.rstrip(' ')) :]}=")
+
+
+@given(text=st.text(st.sampled_from('=+-@ab; \t\n\r"\u200b'), max_size=12))
+def test_no_cell_is_a_formula_however_the_table_is_split(text: str) -> None:
+    problem = PictureProblem("model_failed", detail=text)
+    for result in (replace(BEST, name=text, answer=text), replace(BROKEN, problem=problem)):
+        table = to_csv([result], query=text).decode("utf-8-sig")
+        cells = [cell for row in read_rows(table.encode()) for cell in row.values()] + re.split(r"[;\t\r\n]", table)
+        assert not any(cell.strip(' "\u200b').startswith(tuple("=+-@")) for cell in cells)
+
+
+@pytest.mark.parametrize("harmless", ["a=b.jpg", "8.6分", "'quoted'", "cat-dog@home.png", " spaced", "a; b\nc", "1,-2"])
 def test_any_other_text_stays_as_it_is_in_csv(harmless: str) -> None:
     (row,) = read_rows(to_csv([replace(BEST, name=harmless)]))
     assert row["name"] == harmless
@@ -97,6 +134,14 @@ def test_json_leaves_chinese_readable() -> None:
     assert "白色连衣裙".encode() in to_json(RANKING, query=QUERY, model="demo")
 
 
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_json_written_result_by_result_is_that_of_the_whole_document(count: int) -> None:
+    ranking = [replace(result, answer="[]\n\u2028 a") for result in RANKING[:count]]
+    document = {"query": QUERY.text, "normalized": QUERY.normalized, "model": "[]"}
+    whole = encode_json(document | {"results": [record(result) for result in ranking]}, indent=2)
+    assert to_json(iter(ranking), query=QUERY, model="[]") == whole
+
+
 def test_a_file_name_that_is_not_valid_text_becomes_a_json_escape() -> None:
     line = encode_json(record(replace(BEST, name="a\udcff.jpg")))
     assert b"a\\udcff.jpg" in line
@@ -117,6 +162,38 @@ def test_zip_takes_no_more_than_asked_and_keeps_equal_names_apart() -> None:
     target = io.BytesIO()
     to_zip(twins, [b"0", b"1", b"2"], 2, target)
     assert zipfile.ZipFile(target).namelist() == ["001_5.0_same.jpg", "002_5.0_same.jpg"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_images_that_cannot_be_read_any_more_are_named_in_the_zip_and_the_others_are_in_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    sources: list[bytes | Path] = [tmp_path / "gone\udcff.jpg", b"there", b"", tmp_path / "pipe.jpg", tmp_path]
+    results = [
+        ImageScore(index=n, name=f"{n}\udcff.jpg", score=5.0, method="yes_no", rank=n + 1) for n in range(len(sources))
+    ]
+    target = io.BytesIO()
+    missing = to_zip(results, sources, 5, target)
+    archive = zipfile.ZipFile(target)
+    assert missing == ["001_5.0_0_.jpg", "003_5.0_2_.jpg", "004_5.0_3_.jpg", "005_5.0_4_.jpg"]
+    assert archive.namelist() == ["002_5.0_1_.jpg", "MISSING.txt"] and archive.testzip() is None
+    names = archive.read("MISSING.txt").decode("utf-8-sig").splitlines()[-4:]
+    assert names[:2] == ["0\\udcff.jpg (it is no longer there)", "2\\udcff.jpg (it was not kept)"]
+
+
+def test_an_image_that_breaks_off_while_it_is_packed_is_not_in_the_zip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"first")
+
+    def break_off(file: Path) -> Iterator[bytes]:
+        yield b"fi"
+        raise MissingImageError("Input/output error")
+
+    monkeypatch.setattr("lychee_rerank.rankings.export.read_chunks", break_off)
+    target = io.BytesIO()
+    assert to_zip([BEST, SECOND], [b"", tmp_path / "x.jpg", b"second"], 2, target) == ["001_8.6_白色连衣裙 海边.jpg"]
+    archive = zipfile.ZipFile(target)
+    assert archive.namelist() == ["002_3.2_b.png", "MISSING.txt"] and archive.testzip() is None
 
 
 def test_zip_of_big_files_needs_little_memory(tmp_path: Path) -> None:
@@ -160,3 +237,21 @@ def test_no_name_can_leave_its_folder_or_upset_windows(name: str) -> None:
 
 def test_a_long_name_keeps_its_suffix() -> None:
     assert ranked_name(replace(BEST, name="长" * 200 + ".jpeg")).endswith("长.jpeg")
+
+
+@pytest.mark.parametrize("count", [9, 999, 1000, 12_345])
+def test_names_in_order_are_ranks_in_order_however_many_there_are(count: int) -> None:
+    ranking = [replace(BEST, score=10 - 10 * rank / count, rank=rank) for rank in range(1, count + 1)]
+    names = [ranked_name(result, rank_width(ranking)) for result in ranking]
+    assert names == sorted(names)
+    folders = [ranked_folder(number, "猫", count) for number in range(1, count + 1)]
+    assert folders == sorted(folders)
+    assert names[0] == f"{1:0{max(3, len(str(count)))}d}_{10 - 10 / count:.1f}_{BEST.name}"
+
+
+def test_a_zip_of_more_than_999_images_is_in_order_by_name() -> None:
+    ranking = [ImageScore(index=n, name="a.jpg", score=5.0, method="yes_no", rank=n + 1) for n in range(1000)]
+    target = io.BytesIO()
+    to_zip(ranking, [b"image"] * 1000, 1000, target)
+    names = zipfile.ZipFile(target).namelist()
+    assert names == sorted(names) and names[0] == "0001_5.0_a.jpg"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from streamlit.testing.v1 import AppTest
 
-from support.app_test import open_page, rank, red, upload
+from support.app_test import click, open_page, rank, red, settle, upload
 
 
 def labels(app: AppTest) -> list[str]:
@@ -28,3 +30,16 @@ def test_without_scores_there_is_nothing_to_save() -> None:
     app = rank(upload(open_page(tabs="导出"), ("a.png", b"not an image")), "红色")
     assert labels(app) == []
     assert "还没有分数。" in [caption.value for caption in app.caption]
+
+
+def test_images_that_are_no_longer_there_are_named_before_they_are_packed(tmp_path: Path) -> None:
+    for amount in (50, 60):
+        (tmp_path / f"{amount}.png").write_bytes(red(amount))
+    app = open_page(tabs="导出")
+    app.text_input(key="folder").set_value(str(tmp_path))
+    app = rank(settle(click(app, "添加")), "红色")
+    assert not app.warning
+    (tmp_path / "50.png").unlink()
+    assert [warning.value.replace("\\", "") for warning in app.run().warning] == [
+        "其中 1 张原图已无法读取，不会打包：50.png。ZIP 里的 MISSING.txt 会列出它们。"
+    ]

@@ -76,7 +76,7 @@ def main() -> None:
         styles = sorted({style for _, style, *_ in pictograms})
         credits.append({"file": file, "pictograms": [_credit(style) for style in styles]})
     text = json.dumps(credits, ensure_ascii=False, indent=2)
-    (FOLDER / "credits.json").write_text(text + "\n", encoding="utf-8", newline="\n")
+    (FOLDER.parent / "credits.json").write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def _credit(style: str) -> dict[str, str]:

@@ -20,13 +20,15 @@ from lychee_rerank.devices.memory import MIB
 from lychee_rerank.errors import CheckpointError, LycheeError, ModelError, OutOfMemoryError
 from lychee_rerank.model.loading import load_model
 from lychee_rerank.model.vlm import VisionLanguageModel
+from lychee_rerank.rankings.archive import open_archive
 from lychee_rerank.rankings.export import to_csv
-from lychee_rerank.rankings.job import Job, JobImage
+from lychee_rerank.rankings.job import Job
 from lychee_rerank.reranker import Reranker, ScoringOptions
 from lychee_rerank.results import ImageScore, ScoringMethod
 from lychee_rerank.text.query import normalize_query
 from lychee_rerank.weights.locate import Checkpoint
 from support.images import encode, patchwork
+from support.library_images import library_image
 from support.small_checkpoints import write_checkpoint, write_qwen3
 
 pytestmark = pytest.mark.slow  # loads a model in nearly every test
@@ -125,9 +127,10 @@ def test_a_lost_gpu_keeps_the_ranking_so_far_and_says_what_to_do(reranker: Reran
 def test_a_ranking_that_lost_its_gpu_ends_and_can_be_exported(
     reranker: Reranker, model: VisionLanguageModel, images: list[bytes]
 ) -> None:
-    job_images = [JobImage(str(index), f"{index}.png", image) for index, image in enumerate(images)]
+    job_images = [library_image(f"{index}.png", image) for index, image in enumerate(images)]
     with raising(model.model.model.visual, chain([None, None], repeat(GPU_LOST))):
-        job = Job(normalize_query("猫"), job_images, lambda: (reranker, ScoringOptions("generate")))
+        options = ScoringOptions("generate")
+        job = Job(normalize_query("猫"), job_images, lambda: (reranker, options), open_archive())
         job.wait(60)
     status = job.status()
     assert (status.state, status.done) == ("done", 4)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Generic, Literal, TypeVar
+from typing import Any, Literal, Self
 
 from lychee_rerank.errors import LycheeError, OutOfMemoryError
+from lychee_rerank.images.files import UnusableImageError, read_image
+from lychee_rerank.rankings.archive import Archive, LibraryImage
+from lychee_rerank.rankings.resumable import NamedSource, ResumableRun
 from lychee_rerank.reranker import Reranker, ScoringOptions
 from lychee_rerank.results import ImageScore, rank
 from lychee_rerank.text.query import Query
@@ -19,18 +22,6 @@ logger = logging.getLogger(__name__)
 
 JobState = Literal["loading", "scoring", "explaining", "done", "stopped", "failed"]
 _MAX_LATEST = 200
-
-
-@dataclass(frozen=True)
-class JobImage:
-    """One image of a job: `key` identifies it (the hash of its content), `source` is its bytes or its path."""
-
-    key: str
-    name: str
-    source: bytes | Path
-
-
-AnyJobImage = TypeVar("AnyJobImage", bound=JobImage)
 
 
 @dataclass(frozen=True)
@@ -45,11 +36,16 @@ class JobStatus:
     total: int
     ranking: tuple[ImageScore, ...]
     latest: tuple[ImageScore, ...]
-    explained: int
-    seconds_left: float | None
-    stopping: bool
-    seconds: float
-    error: LycheeError | None
+    explained: int = 0
+    seconds_left: float | None = None
+    stopping: bool = False
+    seconds: float = 0.0
+    error: LycheeError | None = None
+
+    @classmethod
+    def of(cls, state: JobState, total: int, results: Sequence[ImageScore], **facts: Any) -> Self:
+        """`results`: in the order they came."""
+        return cls(state, total, tuple(rank(results)), tuple(results[-_MAX_LATEST:]), **facts)
 
     @property
     def done(self) -> int:
@@ -60,18 +56,19 @@ class JobStatus:
         return self.state in ("loading", "scoring", "explaining")
 
 
-class Job(Generic[AnyJobImage]):
-    """Scores `images` in the background, from its construction on.
+class Job:
+    """Scores `images` in the background, from its construction on; what has a score in the archive is not scored again.
 
-    `open_reranker` is called in the worker thread, because loading a model takes long. `model` is the name of the
-    model it loaded and `prompt` the whole prompt; both are "" until then.
+    `open_reranker` is called in the worker thread, because loading a model takes long. `id` is the ranking's in the
+    archive, `model` the name of the model that was loaded and `prompt` the whole prompt; both are "" until then.
     """
 
     def __init__(
         self,
         query: Query,
-        images: Sequence[AnyJobImage],
+        images: Sequence[LibraryImage],
         open_reranker: Callable[[], tuple[Reranker, ScoringOptions]],
+        archive: Archive,
         *,
         explain: bool = True,
     ) -> None:
@@ -79,6 +76,9 @@ class Job(Generic[AnyJobImage]):
         self.images = tuple(images)
         self.started = time.time()
         self.model = self.prompt = ""
+        self._record = archive.add_ranking(query, self.images, self.started)
+        self.id = self._record.id
+        self._store = archive.store
         self._open_reranker = open_reranker
         self._explain = explain
         self._lock = Lock()
@@ -86,7 +86,7 @@ class Job(Generic[AnyJobImage]):
         self._state: JobState = "loading"
         self._error: LycheeError | None = None
         self._results: dict[int, ImageScore] = {}  # by index, in the order they came
-        self._explained = 0
+        self._scored = self._explained = 0
         self._scoring_started = self._scoring_ended = time.monotonic()
         self._thread = Thread(target=self._run, name="ranking", daemon=True)
         self._thread.start()
@@ -101,24 +101,36 @@ class Job(Generic[AnyJobImage]):
 
     def status(self) -> JobStatus:
         with self._lock:
-            results, explained = list(self._results.values()), self._explained
+            results, scored, explained = list(self._results.values()), self._scored, self._explained
             state, error = self._state, self._error
         end = self._scoring_ended if state in ("done", "stopped", "failed") else time.monotonic()
         seconds, total = end - self._scoring_started, len(self.images)
-        left = seconds / len(results) * (total - len(results)) if results and state == "scoring" else None
-        ranking, latest = tuple(rank(results)), tuple(results[-_MAX_LATEST:])
-        return JobStatus(state, total, ranking, latest, explained, left, self._stop.is_set(), seconds, error)
+        # Results that were kept from before take no time, so they say nothing about the rest.
+        left = seconds / scored * (total - len(results)) if scored and state == "scoring" else None
+        return JobStatus.of(
+            state,
+            total,
+            results,
+            explained=explained,
+            seconds_left=left,
+            stopping=self._stop.is_set(),
+            seconds=seconds,
+            error=error,
+        )
 
     def _run(self) -> None:
         try:
             reranker, options = self._open_reranker()
             self.model = reranker.checkpoint.name
             self.prompt = reranker.prompt_text(self.query, options=options)
+            sources = [NamedSource(image.name, image.source) for image in self.images]
+            run = ResumableRun(reranker, [self.query], sources, self._store, options=options)
+            self._record.start(self.model, self.prompt, run.settings_id)
             self._set_state("scoring")
-            self._score(reranker, options)
+            self._score(run)
             if self._explain and not self._stop.is_set():
                 self._set_state("explaining")
-                self._complete_answers(reranker, options)
+                self._complete_answers(reranker, options, run)
             self._set_state("stopped" if len(self._results) < len(self.images) else "done")
         except LycheeError as error:
             self._set_state("failed", error)
@@ -128,25 +140,45 @@ class Job(Generic[AnyJobImage]):
             logger.exception("The ranking broke off.")
             self._set_state("failed", LycheeError(f"The ranking broke off: {error}"))
 
-    def _score(self, reranker: Reranker, options: ScoringOptions) -> None:
+    def _score(self, run: ResumableRun) -> None:
         self._scoring_started = self._scoring_ended = time.monotonic()
-        results = reranker.stream(self.query, [image.source for image in self.images], options=options)
-        while not self._stop.is_set() and (result := next(results, None)) is not None:
-            result = replace(result, name=self.images[result.index].name)
-            with self._lock:
-                self._results[result.index] = result
-                self._scoring_ended = time.monotonic()
-        results.close()
+        with closing(iter(run)) as results:
+            while not self._stop.is_set() and (indexed := next(results, None)) is not None:
+                _, result = indexed
+                image = self.images[result.index]
+                result = replace(result, problem=image.problem or result.problem)
+                if result.problem or run.keys[result.index] != image.key:
+                    self._record.add_exception(result.index, run.keys[result.index], result.problem)
+                with self._lock:
+                    self._results[result.index] = result
+                    self._scored = run.scored
+                    self._scoring_ended = time.monotonic()
+        if len(self._results) == len(self.images):
+            self._record.end(self._scoring_ended - self._scoring_started)
 
-    def _complete_answers(self, reranker: Reranker, options: ScoringOptions) -> None:
+    def _complete_answers(self, reranker: Reranker, options: ScoringOptions, run: ResumableRun) -> None:
         """Complete the answers with their reasons, best image first."""
         for result in self.status().ranking:
             if self._stop.is_set():
                 return
-            explained = reranker.explain(self.query, result, self.images[result.index].source, options=options)
+            explained = self._complete_answer(reranker, options, run.keys[result.index], result)
+            if explained is not result:
+                run.update(explained)
             with self._lock:
                 self._results[result.index] = explained
                 self._explained += 1
+
+    def _complete_answer(self, reranker: Reranker, options: ScoringOptions, key: str, result: ImageScore) -> ImageScore:
+        """Leaves an answer as it is where its file, which `key` identifies, is no longer the one that was scored."""
+        if result.finished or result.problem:
+            return result
+        try:
+            encoded = read_image(self.images[result.index].source)
+        except UnusableImageError:
+            return result
+        if encoded.content_hash != key:
+            return result
+        return reranker.explain(self.query, result, encoded, options=options)
 
     def _set_state(self, state: JobState, error: LycheeError | None = None) -> None:
         with self._lock:

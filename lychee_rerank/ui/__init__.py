@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 import streamlit as st
 
@@ -16,6 +17,7 @@ from lychee_rerank.ui.state import AppState, LoadReranker
 from lychee_rerank.weights.hub import is_http_url
 
 _STYLE = Path(__file__).parent / "style.css"
+_START = Lock()
 
 
 def load_reranker(model: str, reserve_gib: float) -> Reranker:
@@ -40,7 +42,8 @@ def run(load: LoadReranker = load_reranker) -> None:
     """Draw the page once."""
     st.set_page_config(page_title=t("app_name"), page_icon="🍒", layout="wide")
     st.html(_STYLE)
-    state = _app_state(load)
+    with _START:  # after a restart, all tabs come back at once
+        state = _app_state(load)
     settings = sidebar.show(state)
     st.title(t("title"), anchor=False)
     st.caption(t("tagline"))

@@ -1,4 +1,4 @@
-"""The rankings of this session: which one is shown, a list to go back to an earlier one, and a comparison of two."""
+"""The last rankings: which one is shown, a list to go back to an earlier one, and a comparison of two."""
 
 from __future__ import annotations
 
@@ -97,5 +97,7 @@ def _rank_changes(job: RankingJob, other: RankingJob) -> list[dict[str, object]]
 
 
 def _title(job: RankingJob) -> str:
-    started = time.strftime("%H:%M:%S", time.localtime(job.started))
-    return t("history_title", time=started, query=shorten(job.query.text))
+    started, now = time.localtime(job.started), time.localtime()
+    is_today = started[:3] == now[:3]
+    text = time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M", started)
+    return t("history_title", time=text, query=shorten(job.query.text))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,8 @@ import streamlit as st
 
 from lychee_rerank.devices.memory import format_bytes
 from lychee_rerank.errors import LycheeError, PictureProblem, QueryError
+from lychee_rerank.images.files import SPECIAL, FolderListing
+from lychee_rerank.images.paths import encodable, printable_name
 from lychee_rerank.results import ImageScore
 
 Language = Literal["zh", "en"]
@@ -32,10 +35,10 @@ def page_language() -> Language:
 
 
 def t(key: str, **facts: object) -> str:
-    """The text `key` in the page's language, with its facts filled in."""
+    """The text `key` in the page's language, with its facts filled in; what cannot be encoded becomes a �."""
     # Not called in a `format_func`: Streamlit finds the selected option by the text of the run that drew it.
     chinese, english = _TEXTS[key]
-    return (chinese if page_language() == "zh" else english).format(**facts)
+    return encodable((chinese if page_language() == "zh" else english).format(**facts))
 
 
 def rank_line(result: ImageScore) -> str:
@@ -60,15 +63,32 @@ def error_text(error: LycheeError) -> str:
     return t(f"query_{error.code}") if isinstance(error, QueryError) else str(error)
 
 
+def left_out_texts(listings: Iterable[FolderListing]) -> list[str]:
+    """What folders hold that was not taken, and which could not be opened, in one sentence each."""
+    counts: Counter[str] = Counter()
+    folders: list[str] = []
+    for listing in listings:
+        counts += listing.left_out
+        folders += [printable_name(str(folder)) for folder in listing.unreadable_folders]
+    texts = []
+    if counts:
+        titles = {"": t("no_suffix"), SPECIAL: t("special_file")}
+        kinds = [t("left_out_kind", count=n, kind=titles.get(kind, kind)) for kind, n in counts.most_common()]
+        texts.append(t("left_out", count=counts.total(), kinds=join_names(kinds)))
+    if folders:
+        texts.append(t("closed_folders", count=len(folders), names=join_names(folders)))
+    return texts
+
+
 def join_names(names: Sequence[str]) -> str:
     """The first few names in one line."""
     joined = t("comma").join(names[:_MAX_NAMES])
     return joined if len(names) <= _MAX_NAMES else t("and_more", names=joined)
 
 
-def shorten(text: str) -> str:
-    """At most 24 characters, for titles."""
-    return text if len(text) <= _MAX_TITLE else text[: _MAX_TITLE - 1] + "…"
+def shorten(text: str, length: int = _MAX_TITLE) -> str:
+    """At most `length` characters: 24 for titles."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def escape_markdown(text: str) -> str:

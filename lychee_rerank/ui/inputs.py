@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import streamlit as st
@@ -10,10 +11,13 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from lychee_rerank.devices.memory import format_bytes
 from lychee_rerank.errors import QueryError
-from lychee_rerank.images.files import find_images
+from lychee_rerank.images.files import find_images, is_system_name, list_folder
+from lychee_rerank.images.paths import access_error, parse_path, printable_name
+from lychee_rerank.rankings.archive import LibraryImage
+from lychee_rerank.ui import kept_panel
 from lychee_rerank.ui.grid import cells
-from lychee_rerank.ui.i18n import error_text, escape_markdown, join_names, problem_text, t
-from lychee_rerank.ui.library import Library, LibraryImage
+from lychee_rerank.ui.i18n import error_text, escape_markdown, join_names, left_out_texts, problem_text, shorten, t
+from lychee_rerank.ui.library import Library
 from lychee_rerank.ui.state import AppState, Settings
 
 SAMPLES = Path(__file__).parent.parent / "demo" / "samples"
@@ -21,6 +25,7 @@ _REFRESH_S = 0.5
 _STRIP_LENGTH = 12
 _COLUMNS = 8
 _PAGE_SIZE = 48
+_MAX_PATH = 200  # characters shown of a path that someone typed
 
 
 def show(state: AppState, settings: Settings) -> None:
@@ -35,6 +40,7 @@ def show(state: AppState, settings: Settings) -> None:
     st.fragment(_library, run_every=_REFRESH_S if reading else None)(state, was_reading=reading)
     with st.form("query-form", border=False, enter_to_submit=True):
         box, button = st.columns([5, 1], vertical_alignment="bottom")
+        st.session_state.setdefault("query", state.job.query.text if state.job else "")
         query = box.text_input(t("query"), placeholder=t("query_hint"), key="query")
         submitted = button.form_submit_button(t("start"), type="primary", width="stretch")
     if submitted:
@@ -60,7 +66,8 @@ def _upload(state: AppState) -> None:
     st.html(f"<style>:root {{ --drop-button: '{button}'; --drop-hint: '{hint}'; }}</style>")
     files = st.file_uploader(t("drop"), accept_multiple_files=True, key=f"upload-{number}")
     if files:
-        state.library.add((file.name, file.getvalue()) for file in files)
+        images = [file for file in files if not any(map(is_system_name, Path(file.name).parts))]
+        state.library.add((file.name, file.getvalue()) for file in images)
         _release_uploads(files)
         st.session_state["upload-number"] += 1
         st.rerun()
@@ -77,16 +84,29 @@ def _release_uploads(files: list[UploadedFile]) -> None:
 def _folder_form(state: AppState) -> None:
     with st.form("folder-form", border=False, enter_to_submit=True):
         box, button = st.columns([3, 1.2], vertical_alignment="bottom")
-        path = box.text_input(t("folder"), key="folder", placeholder=t("folder_hint")).strip()
+        text = box.text_input(t("folder"), key="folder", placeholder=t("folder_hint")).strip()
         submitted = button.form_submit_button(t("folder_add"), width="stretch")
-    if not (submitted and path):
-        return
-    folder = Path(path.strip('"')).expanduser()
-    files = find_images(folder) if folder.is_dir() else []
-    if files:
-        state.library.add((str(file.relative_to(folder)), file) for file in files)
-        st.rerun()
-    st.warning(escape_markdown(t("folder_empty" if folder.is_dir() else "folder_missing", path=folder)))
+    if submitted and text:
+        if warning := _add_path(state.library, parse_path(text)):
+            st.warning(escape_markdown(warning))
+        else:
+            st.rerun()
+
+
+def _add_path(library: Library, path: str) -> str:
+    """Add the images of a folder, or one image; returns a warning where there are none, else ""."""
+    shown = shorten(printable_name(path), _MAX_PATH)
+    if os.path.isfile(path):
+        library.add([(os.path.basename(path), Path(path))])
+    elif not os.path.isdir(path):
+        reason = access_error(path)
+        return t("folder_closed", path=shown, reason=reason) if reason else t("folder_missing", path=shown)
+    else:
+        listing = list_folder(path)
+        if not listing.images:
+            return t("dot").join([t("folder_empty", path=shown), *left_out_texts([listing])])
+        library.add_folder(listing)
+    return ""
 
 
 def _buttons(state: AppState) -> None:
@@ -112,6 +132,7 @@ def _library(state: AppState, was_reading: bool) -> None:
     if not images:
         return
     _warnings(library, images)
+    kept_panel.show_unkept(state.archive, images)
     if not state.jobs:
         _strip(images)
     size = format_bytes(sum(image.preview.file_size for image in images))
@@ -121,9 +142,11 @@ def _library(state: AppState, was_reading: bool) -> None:
 
 
 def _warnings(library: Library, images: list[LibraryImage]) -> None:
-    """Which files are duplicates, and which cannot be read."""
+    """Which files are duplicates, which are left out, and which cannot be read."""
     if duplicates := library.duplicates:
         st.caption(escape_markdown(t("duplicates", count=len(duplicates), names=join_names(duplicates))))
+    for text in left_out_texts(list(library.listings.values())):
+        st.caption(escape_markdown(text))
     problems = [(image.name, image.preview.problem) for image in images if image.preview.problem]
     if problems:
         names = join_names([t("aside", text=name, aside=problem_text(problem)) for name, problem in problems])
@@ -133,8 +156,9 @@ def _warnings(library: Library, images: list[LibraryImage]) -> None:
 def _strip(images: list[LibraryImage]) -> None:
     """The first few images in one line, before there is a ranking."""
     with st.container(key="strip", horizontal=True, gap="small"):
-        for image in [image for image in images if image.preview.thumbnail][:_STRIP_LENGTH]:
-            st.image(image.preview.thumbnail, width="content", alt=image.name)  # type: ignore[arg-type]
+        for image in [image for image in images if not image.preview.problem][:_STRIP_LENGTH]:
+            if thumbnail := image.preview.thumbnail:
+                st.image(thumbnail, width="content", alt=image.name)
 
 
 def _thumbnails(library: Library, images: list[LibraryImage]) -> None:

@@ -4,40 +4,40 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Literal
 
 import streamlit as st
 
 from lychee_rerank.devices.memory import device_name, format_bytes, memory_usage
-from lychee_rerank.images.resize import Fit
-from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION
-from lychee_rerank.ui import download_panel
+from lychee_rerank.ui import download_panel, kept_panel, saved_settings
 from lychee_rerank.ui.i18n import LANGUAGES, page_language, t
+from lychee_rerank.ui.saved_settings import FITS, MAX_RESERVE_GIB, METHODS
 from lychee_rerank.ui.state import AppState, Settings
 from lychee_rerank.weights.hub import is_http_url
 from lychee_rerank.weights.locate import Checkpoint, list_checkpoints
-
-_METHODS: tuple[Literal["auto", "generate", "yes_no"], ...] = ("auto", "generate", "yes_no")
 
 
 def show(state: AppState) -> Settings:
     """Draw the sidebar; returns its settings."""
     with st.sidebar:
+        checkpoints = list_checkpoints()
+        saved_settings.restore(state.archive, [entry for entry in checkpoints if not entry.problems])
         _language_switch()
-        model = _model(state)
-        methods = {name: t(f"method_{name}") for name in _METHODS}
+        model = _model(state, checkpoints)
+        methods = {name: t(f"method_{name}") for name in METHODS}
         method = st.radio(t("method"), methods, format_func=lambda name: methods[name], key="method")
         if method == "auto" and state.reranker is not None and state.reranker.method == "yes_no":
             st.caption(t("method_fell_back"))
-        fits: dict[Fit, str] = {"crop": t("fit_crop"), "whole": t("fit_whole")}
+        fits = {name: t(f"fit_{name}") for name in FITS}
         fit = st.radio(t("fit"), fits, format_func=lambda name: fits[name], horizontal=True, key="fit")
-        reasons = st.toggle(t("reasons"), True, key="reasons")
+        reasons = st.toggle(t("reasons"), key="reasons")
         with st.expander(t("more_settings"), key="more-settings"):
             other_model = _other_model()
-            instruction = st.text_area(t("instruction"), DEFAULT_INSTRUCTION, key="instruction")
-            normalize = st.toggle(t("normalize"), True, key="normalize")
-            reserve = float(st.number_input(t("reserve"), 0.0, 16.0, 1.2, 0.1, key="reserve"))
+            instruction = st.text_area(t("instruction"), key="instruction")
+            normalize = st.toggle(t("normalize"), key="normalize")
+            reserve = float(st.number_input(t("reserve"), 0.0, MAX_RESERVE_GIB, step=0.1, key="reserve"))
         _memory(state)
+        kept_panel.show(state)
+        saved_settings.save(state.archive)
     return Settings(other_model or model, method, instruction, reasons, normalize, fit, reserve)
 
 
@@ -59,8 +59,7 @@ def _language_switch() -> None:
         st.rerun()
 
 
-def _model(state: AppState) -> str:
-    checkpoints = list_checkpoints()
+def _model(state: AppState, checkpoints: list[Checkpoint]) -> str:
     valid = [checkpoint for checkpoint in checkpoints if not checkpoint.problems]
     labels = {"auto": t("method_auto")}
     labels |= {str(checkpoint.path): _label(checkpoint) for checkpoint in valid if not checkpoint.is_demo}

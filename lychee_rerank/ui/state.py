@@ -1,4 +1,4 @@
-"""What all tabs of the page share: images, the loaded model, the rankings of this session and a running download."""
+"""What all tabs of the page share: images, the loaded model, the last rankings and a running download."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from lychee_rerank.errors import LycheeError
 from lychee_rerank.images.resize import Fit
+from lychee_rerank.rankings.archive import MAX_RANKINGS, LibraryImage, open_archive
 from lychee_rerank.rankings.job import Job
+from lychee_rerank.rankings.saved import saved_rankings
 from lychee_rerank.reranker import Reranker, ScoringOptions
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION
-from lychee_rerank.ui.library import Library, LibraryImage, RankingJob
+from lychee_rerank.ui.library import Library, RankingJob
 from lychee_rerank.weights.hub import is_http_url
 from lychee_rerank.weights.locate import find_checkpoint
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 LoadReranker = Callable[[str, float], Reranker]
-_MAX_RANKINGS = 12
+_STOP_TIMEOUT_S = 20.0
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,9 @@ class AppState:
     """One for the process. `load(model, reserve_gib)` opens a reranker; it is called in worker threads."""
 
     def __init__(self, load: LoadReranker) -> None:
-        self.library = Library()
-        self.jobs: list[RankingJob] = []
+        self.archive = open_archive()
+        self.library = Library(self.archive)
+        self.jobs: list[RankingJob] = [*saved_rankings(self.archive)]
         self.reranker: Reranker | None = None
         self.download: Download | None = None
         self._load = load
@@ -66,8 +69,10 @@ class AppState:
         """Rank all images of the library; a running ranking stops. Raises QueryError."""
         checked = ScoringOptions(normalize=settings.normalize).query(query)
         self.stop()
-        job = Job(checked, self.library.images(), lambda: self._open(settings), explain=settings.reasons)
-        self.jobs = [*self.jobs, job][-_MAX_RANKINGS:]
+        self.library.keep_rest()
+        images = self.library.images()
+        job = Job(checked, images, lambda: self._open(settings), self.archive, explain=settings.reasons)
+        self.jobs = [*self.jobs, job][-MAX_RANKINGS:]
 
     def stop(self) -> None:
         """Stop the running ranking; its scores stay."""
@@ -75,12 +80,22 @@ class AppState:
             self.job.stop()
 
     def clear(self) -> None:
-        """Remove images and rankings, and what the model has cached of them."""
+        """Remove images and rankings, what is kept of them except scores, and what the model has cached of them."""
         self.stop()
         self.library.clear()
+        self.archive.clear((), [job.id for job in self.jobs])
+        self.archive.database.shrink()
         self.jobs = []
         if reranker := self.reranker:
             reranker.clear_cache()
+
+    def delete_all(self) -> None:
+        """Remove everything, also all scores and settings that are kept. Raises StoreError where that fails."""
+        job = self.job
+        self.clear()
+        if isinstance(job, Job):
+            job.wait(_STOP_TIMEOUT_S)  # its last score is deleted too
+        self.archive.delete_all()
 
     def warm_up(self, settings: Settings) -> None:
         """Load the model and encode new images in the background, while the person is still typing."""

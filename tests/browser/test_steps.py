@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,13 @@ HOSTILE = ("<b>*bold*</b> :smile: $x$.png", "猫🐱.png", "\u202egnp.exe.png", 
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with serve_page(FAKE_APP, LYCHEE_TEST_DELAY="0.15") as url:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def url(store: Path) -> Iterator[str]:
+    with serve_page(FAKE_APP, LYCHEE_TEST_DELAY="0.15", LYCHEE_STORE=str(store)) as url:
         yield url
 
 
@@ -33,11 +40,14 @@ def context(browser: Browser, url: str) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def page(context: BrowserContext) -> Page:
+def page(context: BrowserContext, store: Path) -> Page:
+    """Without pictures, rankings and kept scores."""
     page = context.new_page()
     page.goto("/")
     page.get_by_role("button", name="全部清除").click()
     expect(page.get_by_text("已放入")).to_have_count(0)
+    with closing(sqlite3.connect(store / "kept.sqlite3")) as connection, connection:
+        connection.execute("DELETE FROM scores")
     return page
 
 

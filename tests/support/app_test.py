@@ -28,6 +28,11 @@ def app_state() -> AppState:
     return ui._app_state(load_fake_reranker)
 
 
+def restart() -> None:
+    """What is kept stays; everything in memory is lost. Pages have to be opened anew."""
+    ui._app_state.cache_clear()
+
+
 def settle(app: AppTest) -> AppTest:
     """Wait until nothing is being read or scored, and draw the page."""
     state = app_state()

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import ImageStat
 
 from lychee_rerank.devices.device_map import DeviceMapPlan
+from lychee_rerank.images.files import EncodedImage
 from lychee_rerank.images.load import LoadedImage, load_image
 from lychee_rerank.reranker import ScoringOptions
 from lychee_rerank.results import ImageScore
@@ -21,28 +22,34 @@ from lychee_rerank.weights.locate import Checkpoint
 
 class FakeReranker:
     """Answers like a model that writes scores, after `delay` seconds for each image: the score first, the reason by
-    `explain`. For the query 无分 it writes no score.
+    `explain`. For the query 无分 it writes no score. `log` gets a line for each image that it scores.
     """
 
     method = "generate"
+    decoding_threads = 2
     checkpoint = Checkpoint(Path("fake"), "fake", "argument")
     device_map_plan = DeviceMapPlan({"": "cpu"}, "everything on CPU, 0.0 GB")
 
-    def __init__(self, delay: float = 0.0) -> None:
+    def __init__(self, delay: float = 0.0, log: Path | None = None) -> None:
         self.delay = delay
+        self.log = log
         self.options_of_rankings: list[ScoringOptions] = []
         self.scored = self.encoded = self.cleared = 0
 
+    def prepare(self, image: EncodedImage, *, options: ScoringOptions) -> LoadedImage:
+        return load_image(image, fit=options.fit)
+
     def stream(
-        self, query: Query, images: Iterable[bytes | Path], *, options: ScoringOptions
+        self, query: Query, images: Iterable[LoadedImage], *, options: ScoringOptions
     ) -> Generator[ImageScore, None, None]:
         self.options_of_rankings.append(options)
-        for index, source in enumerate(images):
+        for index, image in enumerate(images):
             time.sleep(self.delay)
-            self.scored += 1
-            yield _score(query, index, load_image(source), options)
+            if not image.problem:
+                self._count_scored(image)
+            yield _score(query, index, image, options)
 
-    def explain(self, query: Query, result: ImageScore, image: bytes | Path, *, options: ScoringOptions) -> ImageScore:
+    def explain(self, query: Query, result: ImageScore, image: EncodedImage, *, options: ScoringOptions) -> ImageScore:
         time.sleep(self.delay)
         if result.problem or result.finished:
             return result
@@ -57,6 +64,12 @@ class FakeReranker:
     def clear_cache(self) -> None:
         self.cleared += 1
 
+    def _count_scored(self, image: LoadedImage) -> None:
+        self.scored += 1
+        if self.log:
+            with self.log.open("a", encoding="utf-8") as log:
+                log.write(f"{image.content_hash}\n")
+
 
 def open_fake_reranker(delay: float = 0.0) -> tuple[FakeReranker, ScoringOptions]:
     """What a `Job` opens."""
@@ -64,8 +77,9 @@ def open_fake_reranker(delay: float = 0.0) -> tuple[FakeReranker, ScoringOptions
 
 
 def load_fake_reranker(model: str, reserve_gib: float) -> FakeReranker:
-    """What the page loads; LYCHEE_TEST_DELAY is its delay in seconds."""
-    return FakeReranker(float(os.environ.get("LYCHEE_TEST_DELAY", "0")))
+    """What the page loads; LYCHEE_TEST_DELAY is its delay in seconds, LYCHEE_TEST_SCORED its log."""
+    log = os.environ.get("LYCHEE_TEST_SCORED")
+    return FakeReranker(float(os.environ.get("LYCHEE_TEST_DELAY", "0")), Path(log) if log else None)
 
 
 def _score(query: Query, index: int, image: LoadedImage, options: ScoringOptions) -> ImageScore:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
 from streamlit.testing.v1 import AppTest
 
-from lychee_rerank.ui.history import _rank_changes
+from lychee_rerank.ui.history import _rank_changes, _title
 from support.app_test import app_state, click, html, open_page, rank, red, upload
 
 
@@ -56,3 +61,11 @@ def test_an_image_that_the_other_ranking_lacks_has_no_change() -> None:
         ["b.png", 1, 9.8, None, None, None],
         ["a.png", 2, 2.0, 1, 2.0, -1],
     ]
+
+
+@pytest.mark.parametrize(("days", "form"), [(0, "%H:%M:%S"), (1, "%Y-%m-%d %H:%M"), (400, "%Y-%m-%d %H:%M")])
+def test_a_ranking_of_another_day_has_its_date(speak: Callable[[str], None], days: int, form: str) -> None:
+    speak("en")
+    started = time.time() - days * 24 * 3600
+    job = SimpleNamespace(started=started, query=SimpleNamespace(text="red"))
+    assert _title(job) == f"{time.strftime(form, time.localtime(started))}  red"

@@ -142,3 +142,40 @@ def test_a_warm_up_that_fails_is_logged_and_the_ranking_shows_the_error(caplog: 
     assert "The driver is too old." in caplog.text
     rank(state, Settings())
     assert str(state.job.status().error) == "The driver is too old."
+
+
+def test_a_new_start_finds_images_and_rankings_and_scores_nothing_again() -> None:
+    state = state_with_images(3)
+    for query in ("红色", "蓝色"):
+        rank(state, Settings(), query)
+    again = state_with_images(0)
+    assert [image.name for image in again.library.images()] == ["0.png", "1.png", "2.png"]
+    assert [job.query.text for job in again.jobs] == ["红色", "蓝色"]
+    assert [job.status().ranking for job in again.jobs] == [job.status().ranking for job in state.jobs]
+    assert not again.busy
+    rank(again, Settings())
+    assert again.reranker.scored == 0
+    assert again.job.status().ranking == state.jobs[0].status().ranking
+
+
+def test_clear_deletes_what_is_kept_of_images_and_rankings_but_no_scores() -> None:
+    state = state_with_images(3)
+    rank(state, Settings())
+    state_with_images(0).clear()  # after a new start
+    again = state_with_images(3)
+    assert (again.jobs, len(again.library.images())) == ([], 3)
+    rank(again, Settings())
+    assert again.reranker.scored == 0
+
+
+def test_everything_kept_can_be_deleted_while_a_ranking_runs() -> None:
+    state = state_with_images(50, lambda model, reserve_gib: FakeReranker(delay=0.02))
+    state.start("红色", Settings())
+    job = state.job
+    wait_until(lambda: job.status().done > 0)
+    state.delete_all()
+    assert (state.jobs, state.library.images(), state.archive.store.count()) == ([], [], 0)
+    assert not job.status().active
+    again = state_with_images(2)
+    rank(again, Settings())
+    assert again.reranker.scored == 2

@@ -1,0 +1,51 @@
+"""What is kept on this machine: where, how much, and how it is deleted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from support.app_test import app_state, html, open_page, rank, red, restart, upload
+
+
+def captions(app: AppTest) -> str:
+    return " ".join(caption.value for caption in app.caption)
+
+
+def test_the_panel_names_folder_size_and_number_of_scores() -> None:
+    app = rank(upload(open_page(kept=True), ("a.png", red(200)), ("b.png", red(10))), "红色")
+    assert os.environ["LYCHEE_STORE"] in [code.value for code in app.code]
+    assert "2 个分数" in captions(app) and "KiB" in captions(app)
+    assert "1.0 GiB" in captions(app)
+
+
+def test_where_nothing_can_be_kept_the_page_says_so_and_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LYCHEE_STORE", str(tmp_path / "file"))
+    app = rank(upload(open_page(kept=True), ("a.png", red(200))), "红色")
+    assert not app.exception
+    assert "Rank 1 | Score: 7.8" in html(app)
+    assert any("没有保存到本机" in warning.value for warning in app.warning)
+    assert "没有存到本机" not in captions(app)
+
+
+def test_dropped_pictures_beyond_the_budget_are_counted() -> None:
+    app = open_page()
+    app_state().archive.dropped._budget = len(red(200))
+    app = upload(app, ("a.png", red(200)), ("b.png", red(10)))
+    assert "有 1 张拖入的图片没有存到本机（已存满 1.0 GiB）" in captions(app)
+    restart()
+    assert "没有存到本机" not in captions(open_page())
+    assert len(app_state().library.images()) == 1
+
+
+def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    app = upload(open_page(), ("a.png", red(200)))
+    assert "有 1 张拖入的图片没能存到本机（No space left on device）" in captions(app)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from threading import RLock
 from typing import Any
+from weakref import finalize
 
 from filelock import Timeout
 from platformdirs import user_data_path
@@ -74,6 +75,7 @@ class Database:
         self._is_closed = False
         self._retry_at = 0.0  # when a failed write is tried again; 0 while none has failed
         self._connection = self._open(_TABLES + tables)
+        finalize(self, self._connection.close).atexit = False  # Python 3.13 warns of one that nobody closed
 
     def read(self, statement: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of a SELECT. A file that can no longer be read gives none, and `problem` says so."""

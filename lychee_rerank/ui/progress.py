@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import islice
 
 import streamlit as st
 
@@ -62,9 +63,14 @@ def _summary(status: JobStatus) -> str:
 
 def _events(status: JobStatus) -> None:
     """Newest first; stays when the ranking is done, so that nothing below it moves."""
-    lines = [line for result in reversed(status.latest) for line in _event_lines(result)][:_MAX_EVENTS]
-    rows = "".join(f"<div>{escape(line)}</div>" for line in lines)
+    events = ((line, result.name) for result in reversed(status.latest) for line in _event_lines(result))
+    rows = "".join(f"<div>{_isolate(line, name)}</div>" for line, name in islice(events, _MAX_EVENTS))
     st.html(f'<div class="events" role="log" aria-label="{t("events")}">{rows}</div>')
+
+
+def _isolate(line: str, name: str) -> str:
+    """HTML in which a name that turns the direction of writing turns nothing else."""
+    return escape(line).replace(escape(name), f"<bdi>{escape(name)}</bdi>", 1)
 
 
 def _event_lines(result: ImageScore) -> list[str]:

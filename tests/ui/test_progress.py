@@ -11,7 +11,7 @@ from lychee_rerank.errors import PictureProblem
 from lychee_rerank.rankings.job import JobStatus
 from lychee_rerank.results import ImageScore
 from lychee_rerank.ui.i18n import Language
-from lychee_rerank.ui.progress import _event_lines, _summary
+from lychee_rerank.ui.progress import _event_lines, _isolate, _summary
 from support.app_test import app_state, open_page, red, settle, submit, upload
 from support.fake_reranker import FakeReranker
 
@@ -58,3 +58,8 @@ def test_a_ranking_that_fails_shows_its_error(monkeypatch: pytest.MonkeyPatch) -
     assert app_state().job.status().state == "failed"
     assert app.error[0].value.startswith("排序中断：")
     assert r"driver \*lost\*" in app.error[0].value
+
+
+def test_a_name_that_turns_the_direction_of_writing_turns_nothing_else() -> None:
+    (line,) = _event_lines(replace(RESULT, name="<\u202egpj>", notes=()))
+    assert _isolate(line, "<\u202egpj>") == "#7 <bdi>&lt;\u202egpj&gt;</bdi> → 7.2"

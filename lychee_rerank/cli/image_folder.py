@@ -56,7 +56,7 @@ def place_images(
     missing = [
         problem
         for folder, transfer in targets
-        for problem in _fill(folder, _named(rankings, files, query_count), transfer)
+        for problem in _fill(folder, _ranked_paths(rankings, files, query_count), transfer)
     ]
     if missing:
         names = ", ".join(missing[:_MAX_NAMES]) + (", ..." if len(missing) > _MAX_NAMES else "")
@@ -65,13 +65,13 @@ def place_images(
         )
 
 
-def _named(
+def _ranked_paths(
     rankings: Callable[[], Iterable[RankedQuery]], files: Sequence[str | Path], query_count: int | None
 ) -> Iterator[tuple[Path, Path]]:
     """Each scored image, and its path in the folder that is filled."""
-    for number, ((query, ranking), (_, same_ranking)) in enumerate(zip(rankings(), rankings(), strict=True), start=1):
+    width = rank_width(len(files))
+    for number, (query, ranking) in enumerate(rankings(), start=1):
         subfolder = ranked_folder(number, query.text, query_count) if query_count else ""
-        width = rank_width(same_ranking)
         for result in ranking:
             if result.problem is None:
                 yield Path(files[result.index]), Path(subfolder, ranked_name(result, width))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_PQ, _HLG, _LINEAR = 16, 18, 8
+_PQ, _HLG = 16, 18
 _STRIP_PIXELS = 1_000_000  # 24 MB of numbers at each step
 _WHITE_NITS = 203.0  # diffuse white of HDR pictures, ITU-R BT.2408
 _TO_SRGB = {  # linear RGB to linear sRGB, by color primaries: ITU-R BT.2020, Display P3
@@ -77,6 +77,4 @@ def _linear(transfer: int) -> NDArray[np.float64]:
         return linear * (10_000 / _WHITE_NITS)
     if transfer == _HLG:  # ITU-R BT.2100
         return np.where(v <= 0.5, v * v / 3, (np.exp((v - 0.55991073) / 0.17883277) + 0.28466892) / 12)
-    if transfer == _LINEAR:
-        return v
     return np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)

@@ -21,17 +21,12 @@ FORMATS = tuple(
 SLOW_FORMATS = frozenset("QOI DDS BLP XPM FITS".split())  # decoded in Python, up to a second a megapixel
 
 _SIGNATURES = re.compile(
-    rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|8BPS|(II|MM)[*+\0]|....ftyp(hei|hev|avi|mif|msf)", re.S
+    rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|8BPS|II[*+]\0|MM\0\*|....ftyp(hei|hev|avi|mif|msf)", re.S
 )
 _CAMERA_RAW = re.compile(rb"....ftypcrx |FUJIFILMCCD-RAW|IIR[OS]\x08|MMOR|IIU\0|FOVb|......HEAPCCDR|\0MRM", re.S)
 _UNSUPPORTED = {
     "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
-    "JPEG XR": rb"II\xbc",
     "Photoshop PSB": rb"8BPS\x00\x02",
-    "big-endian BigTIFF": rb"MM\x00\+",
-    "GIMP": rb"gimp xcf",
-    "OpenEXR": rb"v/1\x01",
-    "Radiance HDR": rb"#\?R(ADIANCE|GBE)",
     "PDF": rb"%PDF-",
     "SVG": rb"\s*(<\?xml[^<]*)?(<!--.*?-->\s*|<!DOCTYPE[^<]*)*<svg\b",
     "video": rb"....ftyp(?!hei|hev|avi|mif|msf|crx)|....(moov|mdat|wide)|\x1aE\xdf\xa3|RIFF....AVI ",

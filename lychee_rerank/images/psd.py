@@ -1,4 +1,7 @@
-"""Photoshop files of 16 bits a channel, which Pillow does not read, become files of 8 bits, which it does."""
+"""Photoshop files of 16 bits a channel, which Pillow does not read, become files of 8 bits, which it does.
+
+Not by psd-tools, which fills what is missing of a damaged file with black and says nothing.
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS previews (image TEXT PRIMARY KEY, facts TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS rankings (
     number INTEGER PRIMARY KEY,  -- the order: clocks jump
     id TEXT NOT NULL UNIQUE, started REAL NOT NULL, query TEXT NOT NULL,
-    model TEXT NOT NULL DEFAULT '', prompt TEXT NOT NULL DEFAULT '', settings INTEGER, seconds REAL
+    model TEXT NOT NULL DEFAULT '', prompt TEXT NOT NULL DEFAULT '', settings TEXT, seconds REAL
 );
 CREATE TABLE IF NOT EXISTS ranking_images (  -- scored: the content that was scored; it may differ from the library's
     ranking TEXT NOT NULL, position INTEGER NOT NULL, image TEXT NOT NULL, name TEXT NOT NULL, path BLOB,
@@ -79,14 +79,14 @@ class SavedImage:
 
 @dataclass(frozen=True)
 class RankingFacts:
-    """An earlier ranking without its images. settings: of its scores; None where scoring had not begun."""
+    """An earlier ranking without its images. settings: their digest; None where scoring had not begun."""
 
     id: str
     started: float
     query: Query
     model: str
     prompt: str
-    settings: int | None
+    settings: str | None
     seconds: float | None
 
 
@@ -184,7 +184,7 @@ class Archive:
         """The last rankings, oldest first, without those whose scores were deleted."""
         rows = self.database.read(
             "SELECT id, started, query, model, prompt, settings, seconds FROM rankings "
-            "WHERE settings IS NULL OR settings IN (SELECT id FROM settings) ORDER BY number"
+            "WHERE settings IS NULL OR settings IN (SELECT digest FROM settings) ORDER BY number"
         )
         rankings = []
         for ranking, started, query, *facts in rows:
@@ -200,9 +200,9 @@ class Archive:
         rows = self.database.read(f"SELECT {columns} FROM {tables} WHERE ranking = ? ORDER BY position", (ranking,))
         return [SavedImage(self._image(*image), scored, _to_problem(problem)) for *image, scored, problem in rows]
 
-    def score_settings(self, settings: int | None) -> dict[str, Any] | None:
+    def score_settings(self, settings: str | None) -> dict[str, Any] | None:
         """The settings of an earlier ranking's scores; None where scoring had not begun."""
-        rows = self.database.read("SELECT description FROM settings WHERE id = ?", (settings,))
+        rows = self.database.read("SELECT description FROM settings WHERE digest = ?", (settings,))
         return dict(json.loads(rows[0][0])) if rows else None
 
     def forget(self, images: Iterable[str]) -> None:
@@ -256,7 +256,7 @@ class RankingRecord:
         self.id = ranking
         self._database = database
 
-    def start(self, model: str, prompt: str, settings: int | None) -> None:
+    def start(self, model: str, prompt: str, settings: str) -> None:
         """The model is loaded, and scoring begins."""
         statement = "UPDATE rankings SET model = ?, prompt = ?, settings = ? WHERE id = ?"
         self._database.write(statement, [(encodable(model), encodable(prompt), settings, self.id)])

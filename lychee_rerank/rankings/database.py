@@ -37,10 +37,7 @@ FILE_NAME = "kept.sqlite3"
 _RETRY_AFTER_S = 60.0
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS settings (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice
-    digest TEXT NOT NULL UNIQUE, description TEXT NOT NULL
-);
+CREATE TABLE IF NOT EXISTS settings (digest TEXT PRIMARY KEY, description TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS scores (
     settings TEXT NOT NULL,  -- their digest, which means the same after they were deleted while a run goes on
     image TEXT NOT NULL, result BLOB NOT NULL, PRIMARY KEY (settings, image)
@@ -88,7 +85,9 @@ class Database:
                 if str(error).startswith("no such table"):  # in a file that could only be opened for reading
                     return []
                 note_damage(self.path, error)
-                self._say(f"What was kept cannot be read from {self.path}: {_reason(error)}. The ranking goes on.")
+                self._set_problem(
+                    f"What was kept cannot be read from {self.path}: {_reason(error)}. The ranking goes on."
+                )
                 return []
 
     def write(self, statement: str, rows: Iterable[Sequence[object]] = ((),)) -> bool:
@@ -101,7 +100,7 @@ class Database:
                     self._connection.executemany(statement, rows)
             except DAMAGE as error:
                 note_damage(self.path, error)
-                self._say(f"{self._not_kept(error)} The ranking goes on without keeping them.")
+                self._set_problem(f"{self._not_kept(error)} The ranking goes on without keeping them.")
                 self._retry_at = time.monotonic() + _RETRY_AFTER_S
                 return False
             if self._retry_at:
@@ -132,12 +131,14 @@ class Database:
 
     def _open(self, tables: str) -> sqlite3.Connection:
         if self.path is None:
-            self._say("There is no home directory to keep scores in: name a folder with --store or LYCHEE_STORE.")
+            self._set_problem(
+                "There is no home directory to keep scores in: name a folder with --store or LYCHEE_STORE."
+            )
             return open_in_memory(tables)
         try:
             return open_for_writing(self.path, tables)
         except StoreError as error:
-            self._say(str(error))
+            self._set_problem(str(error))
             self.path = None
             return open_in_memory(tables)
         except UNUSABLE as error:
@@ -149,16 +150,16 @@ class Database:
             except UNUSABLE as error:
                 logger.debug("%s cannot be opened with %s: %s", self.path, mode, error)
             else:
-                self._say(f"{problem} Those kept before are used.")
+                self._set_problem(f"{problem} Those kept before are used.")
                 self._retry_at = math.inf
                 return connection
-        self._say(f"{problem} The ranking goes on without keeping them.")
+        self._set_problem(f"{problem} The ranking goes on without keeping them.")
         return open_in_memory(tables)
 
     def _not_kept(self, error: Exception) -> str:
         return f"Scores cannot be kept in {self.path.parent if self.path else 'memory'}: {_reason(error)}."
 
-    def _say(self, problem: str) -> None:
+    def _set_problem(self, problem: str) -> None:
         self.problem = problem
         if problem not in self._logged:
             self._logged.add(problem)

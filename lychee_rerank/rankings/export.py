@@ -141,7 +141,7 @@ def to_zip(ranking: Iterable[ImageScore], sources: Sequence[bytes | Path], top: 
     of those that can no longer be read; a text file in the archive lists them with the reasons.
     """
     selected = [result for result in ranking if result.problem is None][:top]
-    width = rank_width(selected)
+    width = rank_width(len(sources))
     missing: dict[str, str] = {}
     # Stored, not deflated: images are compressed already. Files dated before 1980 exist and must not end the export.
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
@@ -204,22 +204,17 @@ def check_is_file(file: Path) -> None:
         raise MissingImageError("it is no regular file any more" if file.exists() else "it is no longer there")
 
 
-def rank_width(ranking: Iterable[ImageScore]) -> int:
-    """The number of digits with which the `ranked_name`s of a ranking sort by rank; three at least."""
-    return len(str(max((_position(result) for result in ranking), default=0)).zfill(3))
-
-
-def _position(result: ImageScore) -> int:
-    """The rank; without one, the position in the input stands for it."""
-    return result.rank or result.index + 1
+def rank_width(count: int) -> int:
+    """The number of digits with which the `ranked_name`s of so many images sort by rank; three at least."""
+    return max(3, len(str(count)))
 
 
 def ranked_name(result: ImageScore, width: int = 3) -> str:
     """A file name like `001_8.6_name.jpg`: unique in its ranking, legal on every system, and sorted by rank.
 
-    width: the digits of the rank, from `rank_width`.
+    width: the digits of the rank, from `rank_width`. Without a rank the position in the input stands for it.
     """
-    return _safe_name(f"{_position(result):0{width}d}_{result.score:.1f}_", result.name)
+    return _safe_name(f"{result.rank or result.index + 1:0{width}d}_{result.score:.1f}_", result.name)
 
 
 def ranked_folder(number: int, query: str, count: int = 1) -> str:

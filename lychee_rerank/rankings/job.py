@@ -125,7 +125,7 @@ class Job:
             self.prompt = reranker.prompt_text(self.query, options=options)
             sources = [NamedSource(image.name, image.source) for image in self.images]
             run = ResumableRun(reranker, [self.query], sources, self._store, options=options)
-            self._record.start(self.model, self.prompt, run.settings_id)
+            self._record.start(self.model, self.prompt, run.settings)
             self._set_state("scoring")
             self._score(run)
             if self._explain and not self._stop.is_set():

@@ -70,9 +70,9 @@ class ResumableRun:
         return sum(ranking.scored for ranking in self._rankings)
 
     @property
-    def settings_id(self) -> int | None:
-        """The settings of the first query's scores in the store; None where nothing can be kept."""
-        return self._rankings[0].scores.settings_id
+    def settings(self) -> str:
+        """The digest of the settings of the first query's scores."""
+        return self._rankings[0].scores.digest
 
     def __iter__(self) -> Generator[tuple[int, ImageScore], None, None]:
         """The index of the query and the result of one image, as they come."""

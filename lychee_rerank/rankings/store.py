@@ -99,20 +99,15 @@ class ScoreStore:
 class KeptScores:
     """The scores made with one setting, by the content hash of the image. Safe to share between threads.
 
-    settings_id: of the description of the setting in the database; None where that could not be kept.
+    digest: of the setting; the database has its description.
     """
 
     def __init__(self, database: Database, settings: Mapping[str, object]) -> None:
         self._database = database
         description = json.dumps(settings, sort_keys=True)
-        digest = hashlib.blake2b(description.encode(), digest_size=16).hexdigest()
-        rows = database.read("SELECT id FROM settings WHERE digest = ?", (digest,))
-        if not rows:
-            statement = "INSERT OR IGNORE INTO settings (digest, description) VALUES (?, ?)"
-            database.write(statement, [(digest, description)])
-            rows = database.read("SELECT id FROM settings WHERE digest = ?", (digest,))
-        self.settings_id: int | None = rows[0][0] if rows else None
-        self._settings = digest
+        self.digest = hashlib.blake2b(description.encode(), digest_size=16).hexdigest()
+        if not database.read("SELECT 1 FROM settings WHERE digest = ?", (self.digest,)):
+            database.write("INSERT OR IGNORE INTO settings VALUES (?, ?)", [(self.digest, description)])
         self._is_usable = True
 
     def get(self, image: str) -> ImageScore | None:
@@ -120,11 +115,11 @@ class KeptScores:
         if not self._is_usable:
             return None
         statement = "SELECT result FROM scores WHERE settings = ? AND image = ?"
-        rows = self._database.read(statement, (self._settings, image))
+        rows = self._database.read(statement, (self.digest, image))
         try:
             return _to_result(json.loads(rows[0][0])) if rows else None
         except DAMAGE:
-            self._database.write("DELETE FROM scores WHERE settings = ? AND image = ?", [(self._settings, image)])
+            self._database.write("DELETE FROM scores WHERE settings = ? AND image = ?", [(self.digest, image)])
             return None
 
     def add(self, image: str, result: ImageScore) -> bool:
@@ -141,11 +136,11 @@ class KeptScores:
 
     def clear(self) -> None:
         """Delete these scores; those that cannot be deleted are not used any more."""
-        self._is_usable = self._database.write("DELETE FROM scores WHERE settings = ?", [(self._settings,)])
+        self._is_usable = self._database.write("DELETE FROM scores WHERE settings = ?", [(self.digest,)])
 
     def _write(self, verb: str, results: Iterable[tuple[str, ImageScore]]) -> bool:
         statement = f"{verb} INTO scores (settings, image, result) VALUES (?, ?, ?)"
-        rows = ((self._settings, image, json.dumps(_to_fields(result)).encode()) for image, result in results)
+        rows = ((self.digest, image, json.dumps(_to_fields(result)).encode()) for image, result in results)
         return self._is_usable and self._database.write(statement, rows)
 
 

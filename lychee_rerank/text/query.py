@@ -102,18 +102,8 @@ def _is_content_char(character: str) -> bool:
 
 def _printable(text: str) -> str:
     """Without control characters and lone surrogates; line breaks become spaces. Unknown characters stay."""
-    characters = (" " if character.isspace() else character for character in _join_surrogates(text))
+    characters = (" " if character.isspace() else character for character in text)
     return "".join(character for character in characters if unicodedata.category(character) not in ("Cc", "Cs"))
-
-
-def _join_surrogates(text: str) -> str:
-    """Characters in place of what stands for them: pairs of UTF-16 (JavaScript, Windows), and the single bytes that
-    Python makes of an argument where the locale is not UTF-8.
-    """
-    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-    return re.sub(
-        "[\udc80-\udcff]+", lambda match: match[0].encode("ascii", "surrogateescape").decode("utf-8", "ignore"), text
-    )
 
 
 def _nfkc(text: str) -> str:

@@ -59,7 +59,6 @@ def test_the_largest_picture_of_an_icon_is_read() -> None:
         (b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
         (b"%PDF-1.7\n" + bytes(50), "PDF"),
         (b"\0\0\0\x18ftypmp42" + bytes(50), "video"),
-        (b"v/1\x01" + bytes(50), "OpenEXR"),
         (bmp(16, 3, (0xF000, 0x0F00, 0x00F0)), "BMP bitfields"),
         (bmp(32, 6, (0xFF, 0xFF00, 0xFF0000, 0xFF000000)), "BMP compression"),
         (bmp(2, palette=bytes(16)), "BMP pixel depth"),

@@ -127,7 +127,7 @@ def test_the_last_rankings_are_found_again_with_their_images_oldest_first(archiv
 
 def test_a_record_keeps_model_prompt_time_and_what_could_not_be_scored(archive: Archive) -> None:
     record = archive.add_ranking(QUERY, red_images(9, 200), 1.5)
-    record.start("model", "prompt", archive.store.scores(SETTINGS).settings_id)
+    record.start("model", "prompt", archive.store.scores(SETTINGS).digest)
     record.add_exception(1, "other", PictureProblem("unreadable", detail="x\udcf1"))
     record.end(3.5)
     (facts,) = open_archive().rankings()
@@ -146,7 +146,7 @@ def test_a_record_keeps_model_prompt_time_and_what_could_not_be_scored(archive: 
 
 def test_rankings_whose_scores_were_deleted_are_not_shown_again(archive: Archive) -> None:
     record = archive.add_ranking(QUERY, red_images(9), 1.5)
-    record.start("model", "prompt", archive.store.scores(SETTINGS).settings_id)
+    record.start("model", "prompt", archive.store.scores(SETTINGS).digest)
     assert ids(archive) == [record.id]
     archive.store.clear()
     assert ids(archive) == []

@@ -242,7 +242,7 @@ def test_a_long_name_keeps_its_suffix() -> None:
 @pytest.mark.parametrize("count", [9, 999, 1000, 12_345])
 def test_names_in_order_are_ranks_in_order_however_many_there_are(count: int) -> None:
     ranking = [replace(BEST, score=10 - 10 * rank / count, rank=rank) for rank in range(1, count + 1)]
-    names = [ranked_name(result, rank_width(ranking)) for result in ranking]
+    names = [ranked_name(result, rank_width(count)) for result in ranking]
     assert names == sorted(names)
     folders = [ranked_folder(number, "猫", count) for number in range(1, count + 1)]
     assert folders == sorted(folders)

@@ -27,9 +27,7 @@ _CAMERA_RAW = re.compile(rb"....ftypcrx |FUJIFILMCCD-RAW|IIR[OS]\x08|MMOR|IIU\0|
 _UNSUPPORTED = {
     "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
     "Photoshop PSB": rb"8BPS\x00\x02",
-    "PDF": rb"%PDF-",
     "SVG": rb"\s*(<\?xml[^<]*)?(<!--.*?-->\s*|<!DOCTYPE[^<]*)*<svg\b",
-    "video": rb"....ftyp(?!hei|hev|avi|mif|msf|crx)|....(moov|mdat|wide)|\x1aE\xdf\xa3|RIFF....AVI ",
 }
 _PILLOW_LACKS = re.compile(r"un(supported|implemented)|not (yet )?supported|unknown (pixel|data org|compression)", re.I)
 

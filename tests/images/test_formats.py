@@ -51,14 +51,17 @@ def test_the_largest_picture_of_an_icon_is_read() -> None:
         assert np.abs(np.asarray(loaded.image, dtype=int) - expected).mean() < 12
 
 
+@pytest.mark.parametrize("head", [b"%PDF-1.7\n", b"\0\0\0\x18ftypmp42", b"\0\0\0\x14ftypqt  ", b"Dear all"])
+def test_what_is_no_picture_is_not_called_damaged(head: bytes) -> None:
+    assert code(head + bytes(50)) == "not_an_image"
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
         (b"\xff\x0a" + bytes(50), "JPEG XL"),
         (b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(50), "JPEG XL"),
         (b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
-        (b"%PDF-1.7\n" + bytes(50), "PDF"),
-        (b"\0\0\0\x18ftypmp42" + bytes(50), "video"),
         (bmp(16, 3, (0xF000, 0x0F00, 0x00F0)), "BMP bitfields"),
         (bmp(32, 6, (0xFF, 0xFF00, 0xFF0000, 0xFF000000)), "BMP compression"),
         (bmp(2, palette=bytes(16)), "BMP pixel depth"),

@@ -1,12 +1,13 @@
 """Train the demo checkpoint: the vision tower against names, then the language layers to answer yes or no and to
 write a score with a reason.
 
-    uv run --group demo python -m tools.demo.train see --minutes 20
-    uv run --group demo python -m tools.demo.train judge --minutes 60
+    uv run --group demo python -m tools.demo.train all      from nothing to the exported checkpoint
+    uv run --group demo python -m tools.demo.train see      one stage: better vision
+    uv run --group demo python -m tools.demo.train judge    one stage: better scores
     uv run --group demo python -m tools.demo.train export
 
-Progress is saved every few minutes under `--folder`, and both stages continue from it, else from the checkpoint
-`--start`, else from scratch. docs/demo.md says what was tried.
+Progress is saved every few minutes under `--folder`; `see` and `judge` continue from it, else from the checkpoint
+`--start`. docs/demo.md says what was tried.
 """
 
 from __future__ import annotations
@@ -43,23 +44,46 @@ from tools.demo.training_loop import RunningMean, training_steps, update_weights
 logger = logging.getLogger("train")
 MAX_SCALE = 20.0  # unbounded, it rises to 49, and then only training drawings are told apart
 SAVE_SECONDS = 240
+# Minutes of see, judge, see, judge in `all`: those of the shipped checkpoint's last four stages
+RECIPE_MINUTES = (62, 51, 45, 75)
 app = typer.Typer(add_completion=False)
 Folder = Annotated[Path, typer.Option(help="Where progress is saved.")]
 Seed = Annotated[int, typer.Option(help="The same seed renders and asks the same, as far as the time allows.")]
-Start = Annotated[Path, typer.Option(help="The checkpoint to continue from where the folder holds no progress.")]
+Start = Annotated[Path | None, typer.Option(help="The checkpoint to continue from where the folder holds no progress.")]
 Minutes = Annotated[float, typer.Option(help="How long to train; the learning rate falls to zero by then.")]
 Samples = Annotated[int, typer.Option(help="How many shipped samples each batch holds beside.")]
 Hard = Annotated[float, typer.Option(help="Share of a set that looks like its first thing or is of its category.")]
 Mix = Annotated[str, typer.Option(help="Shares of sets: samples, colors, pairs, concept groups; the rest are similar.")]
 SampleKinds = Annotated[float, typer.Option(help="Share of queries about concept groups in sets of samples.")]
 Reset = Annotated[bool, typer.Option("--anew/--no-anew", help="Start comparing from nothing; else continue.")]
+To = Annotated[Path, typer.Option(help="Where the checkpoint is written.")]
+
+
+@app.command("all")
+def train_from_scratch(
+    folder: Folder = Path("build/demo"),
+    minutes: Minutes = sum(RECIPE_MINUTES),
+    seed: Seed = 0,
+    to: To = Path("build/demo/checkpoint"),
+) -> None:
+    """The whole recipe from nothing: see, judge, see again with the embeddings frozen, judge again, export."""
+    if TrainingContext(folder, start=None).saved_network.exists():
+        raise typer.BadParameter(f"{folder} holds a network: continue with see and judge, or name another --folder")
+    first_see, first_judge, second_see, second_judge = (
+        minutes * stage / sum(RECIPE_MINUTES) for stage in RECIPE_MINUTES
+    )
+    train_vision(folder, first_see, seed=seed, start=None)
+    train_scoring(folder, first_judge, seed=seed + 1, start=None, reset_matching=True)
+    train_vision(folder, second_see, rate=1.2e-3, seed=seed + 2, start=None)
+    train_scoring(folder, second_judge, seed=seed + 3, start=None)
+    export(folder, to)
 
 
 @app.command("see")
 def train_vision(
     folder: Folder = Path("build/demo"),
-    minutes: Minutes = 20,
-    batch: int = 64,
+    minutes: Minutes = 45,
+    batch: int = 96,
     rate: float = 1.8e-3,
     seed: Seed = 0,
     start: Start = SHIPPED,
@@ -125,8 +149,8 @@ def _project_out(tokens: Tensor, direction: Tensor) -> Tensor:
 @app.command("judge")
 def train_scoring(
     folder: Folder = Path("build/demo"),
-    minutes: Minutes = 60,
-    groups: Annotated[int, typer.Option(help="How many sets of scenes a batch holds.")] = 2,
+    minutes: Minutes = 75,
+    groups: Annotated[int, typer.Option(help="How many sets of scenes a batch holds.")] = 3,
     rate: float = 6e-4,
     seed: Seed = 0,
     start: Start = SHIPPED,
@@ -229,7 +253,7 @@ def _log_and_save(
 
 
 @app.command("export")
-def export(folder: Folder = Path("build/demo"), to: Path = Path("lychee_rerank/demo/checkpoint")) -> None:
+def export(folder: Folder = Path("build/demo"), to: To = Path("lychee_rerank/demo/checkpoint")) -> None:
     """Write the trained network as a BF16 checkpoint folder."""
     context = TrainingContext(folder)
     if context.model is None:

@@ -38,11 +38,11 @@ def half_precision() -> torch.autocast:
 
 
 class TrainingContext:
-    """Continues from earlier training in `folder`, else from the checkpoint `start`, else starts from scratch. The same
-    seed renders and asks the same.
+    """Continues from earlier training in `folder`, else from the checkpoint `start`; where that is None, starts from
+    scratch. The same seed renders and asks the same.
     """
 
-    def __init__(self, folder: Path, *, seed: int = 0, start: Path = SHIPPED) -> None:
+    def __init__(self, folder: Path, *, seed: int = 0, start: Path | None = SHIPPED) -> None:
         self.folder, self.seed, self.start = folder, seed, start
         folder.mkdir(parents=True, exist_ok=True)
         self.things = read_things()
@@ -54,28 +54,33 @@ class TrainingContext:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        path, start = self.folder / "tokenizer.json", self.start / "tokenizer.json"
-        if not path.exists() and not start.exists():
+        path = self.folder / "tokenizer.json"
+        if not path.exists() and self.start:
+            path = self.start / "tokenizer.json"
+        elif not path.exists():
             train_tokenizer(self._tokenizer_words()).save(str(path))
-        return Tokenizer.from_file(str(path if path.exists() else start))
+        return Tokenizer.from_file(str(path))
 
     @cached_property
     def model(self) -> nn.Module | None:
         """The network so far; None when training starts from scratch."""
-        path, start = self.folder / "network.pt", self.start / "model.safetensors"
-        if not path.exists() and not start.exists():
+        if not self.saved_network.exists() and not self.start:
             return None
         model = build_network(self.tokenizer.get_vocab())
-        if path.exists():
-            model.load_state_dict(torch.load(path, weights_only=True))
+        if self.saved_network.exists():
+            model.load_state_dict(torch.load(self.saved_network, weights_only=True))
         else:
             model = type(model).from_pretrained(self.start, dtype=torch.float32)
         return model.to(device())
 
+    @property
+    def saved_network(self) -> Path:
+        return self.folder / "network.pt"
+
     def save(self, model: nn.Module) -> None:
         partial = self.folder / "network.partial"
         torch.save(model.state_dict(), partial)
-        partial.replace(self.folder / "network.pt")
+        partial.replace(self.saved_network)
 
     @cached_property
     def renderer(self) -> SceneRenderer:

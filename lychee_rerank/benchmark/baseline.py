@@ -14,6 +14,7 @@ from transformers import BatchFeature, Qwen2_5_VLProcessor, Qwen2VLVideoProcesso
 
 from lychee_rerank.images.load import load_image
 from lychee_rerank.model.rms_norm import fuse_norms
+from lychee_rerank.model.vision_attention import fuse_attention
 from lychee_rerank.model.vlm import VisionLanguageModel
 from lychee_rerank.results import ScoringMethod
 from lychee_rerank.text import prompts
@@ -32,16 +33,15 @@ class TransformersBaseline:
         )
         self._method, self._new_tokens = method, new_tokens
         self._vision_config = self._model.config.vision_config
-        self._fused_attention = self._vision_config._attn_implementation
         self._yes_no_ids = [self._tokenizer.encode(word, add_special_tokens=False)[0] for word in ("yes", "no")]
 
     def __enter__(self) -> Self:
-        self._model.set_attn_implementation({"vision_config": "sdpa"})
+        fuse_attention(self._model.model.visual, fused=False)
         fuse_norms(self._model, fused=False)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._model.set_attn_implementation({"vision_config": self._fused_attention})
+        fuse_attention(self._model.model.visual)
         fuse_norms(self._model)
 
     def stream(self, query: str, files: Iterable[bytes]) -> Iterator[float | str]:
@@ -74,3 +74,9 @@ class TransformersBaseline:
         images, _ = process_vision_info(with_image, image_patch_size=self._vision_config.patch_size)
         inputs = self._processor(text=text, images=images, return_tensors="pt")
         return inputs.to(self._model.device, self._model.dtype)
+
+
+def insert_resized_image(messages: prompts.Messages, image: Image.Image, patch_size: int) -> prompts.Messages:
+    """The messages with the image in place, in the size that plain transformers gives to the processor."""
+    images, _ = process_vision_info(prompts.insert_image(messages, image), image_patch_size=patch_size)
+    return prompts.insert_image(messages, images[0])

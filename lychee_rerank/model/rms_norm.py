@@ -8,6 +8,7 @@ afterwards, in the model's own type: given to `rms_norm`, it would round differe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
@@ -19,9 +20,14 @@ def fuse_norms(model: nn.Module, fused: bool = True) -> None:
     """Replace the forward of every RMSNorm in the model; `fused=False` restores that of transformers."""
     for norm in model.modules():
         if type(norm).__name__.endswith("RMSNorm"):
-            # accelerate wraps `forward` of a module that it moves between devices, and keeps the original beside it.
-            attribute = "_old_forward" if hasattr(norm, "_hf_hook") else "forward"
-            setattr(norm, attribute, MethodType(_fused_forward if fused else type(norm).forward, norm))
+            replace_forward(norm, _fused_forward if fused else type(norm).forward)
+
+
+def replace_forward(module: nn.Module, forward: Callable[..., Tensor]) -> None:
+    """Make a function of the module and its inputs the module's forward."""
+    # accelerate wraps `forward` of a module that it moves between devices, and keeps the original beside it.
+    attribute = "_old_forward" if hasattr(module, "_hf_hook") else "forward"
+    setattr(module, attribute, MethodType(forward, module))
 
 
 def _fused_forward(norm: Any, hidden_states: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Image -> features: the image processor and the vision tower, with what depends only on the grid computed once.
 
 A grid is an image's number of patches in time (always 1), height and width. transformers computes positions and windows
-for every image, and attends window by window. Here they are cached by grid, and a block attends in one call, under a
-mask that keeps the windows apart: the same features with a tenth of the kernel launches.
+for every image. Here they are cached by grid, and windows of one size follow each other, so that a block attends to
+them in one call (`vision_attention.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from qwen_vl_utils import fetch_image
 from torch import Tensor
-from transformers import AttentionInterface, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.vision_utils import (
     get_vision_cu_seqlens,
     get_vision_interpolation_indices_and_weights,
@@ -24,11 +24,12 @@ from transformers.vision_utils import (
 )
 
 from lychee_rerank.errors import ModelError
+from lychee_rerank.model.cuda_graphs import GraphCache
+from lychee_rerank.model.mlp_padding import pad_mlps
+from lychee_rerank.model.vision_attention import fuse_attention, rotary_factors
 from lychee_rerank.weights.families import find_family
 
-_CACHED_GRIDS = 64  # a grid's mask takes half a megabyte; fit="whole" brings a few dozen grids
-# "flash" in the name makes transformers hand over the window boundaries instead of splitting the sequence itself.
-_ATTENTION = "flash_masked_windows"
+_CACHED_GRIDS = 64  # a grid's constants take half a megabyte; fit="whole" brings a few dozen grids
 
 
 @dataclass(frozen=True)
@@ -66,50 +67,43 @@ class VisionTower:
         self._family_grid_kwargs = _GRID_KWARGS[family.vision]
         self._grid_kwargs = functools.lru_cache(maxsize=_CACHED_GRIDS)(self._compute_grid_kwargs)
         self.patches_per_token = self._config.spatial_merge_size**2
-        AttentionInterface.register(_ATTENTION, windowed_attention)
-        model.set_attn_implementation({"vision_config": _ATTENTION})
+        self.graphs: GraphCache | None = None  # not for towers with DeepStack
+        fuse_attention(self._tower)
+        pad_mlps(self._tower)
+        _retain_freed_memory()
+
+    def resize(self, image: Image.Image) -> Image.Image:
+        """To sides that are multiples of the patches that share a token; nothing for an image of such a size."""
+        resized: Image.Image = fetch_image({"image": image}, image_patch_size=self._config.patch_size)
+        return resized
 
     def __call__(self, image: Image.Image) -> ImageFeatures:
-        resized = fetch_image({"image": image}, image_patch_size=self._config.patch_size)
-        inputs = self._processor(images=[resized], return_tensors="pt")
+        inputs = self._processor(images=[self.resize(image)], return_tensors="pt")
         grid = inputs["image_grid_thw"].cpu()
         weight = self._tower.patch_embed.proj.weight
-        pixels = _to_device(inputs["pixel_values"].to(weight.dtype), weight.device)
-        output = self._tower(pixels, grid_thw=grid, **self._grid_kwargs(tuple(grid[0].tolist())))
-        return ImageFeatures(output.pooler_output, tuple(getattr(output, "deepstack_features", ())), grid)
+        tokens, deepstack = self._encode(_to_device(inputs["pixel_values"].to(weight.dtype), weight.device), grid)
+        return ImageFeatures(tokens, deepstack, grid)
+
+    def _encode(self, pixels: Tensor, grid: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Tokens and deepstack of `ImageFeatures` from pixels (patches, channels * frames * height * width) on the
+        tower's device. Of the grid (1, 3) on the CPU everything is computed beforehand: a GPU is not waited for.
+        """
+        shape = tuple(grid[0].tolist())
+        run = functools.partial(self._tower, grid_thw=grid, **self._grid_kwargs(shape))
+        if self.graphs:
+            return self.graphs.run(shape, lambda pixels: run(pixels).pooler_output, pixels), ()
+        output = run(pixels)
+        return output.pooler_output, tuple(getattr(output, "deepstack_features", ()))
 
     def _compute_grid_kwargs(self, shape: tuple[int, int, int]) -> dict[str, Any]:
         """What the tower's forward takes for a grid; it computes what it is not given."""
         grid, device = torch.tensor([shape]), self._tower.patch_embed.proj.weight.device
+        position_ids = get_vision_position_ids(grid, self._config.spatial_merge_size).to(device)
         return {
-            "position_ids": get_vision_position_ids(grid, self._config.spatial_merge_size).to(device),
+            "position_ids": position_ids,
             "cu_seqlens": get_vision_cu_seqlens(grid),
-            "max_seqlen": int(grid.prod()),
-            **self._family_grid_kwargs(grid, self._tower, device),
+            **self._family_grid_kwargs(grid, self._tower, position_ids),
         }
-
-
-def windowed_attention(
-    _module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    *,
-    scaling: float,
-    cu_seq_lens_q: Tensor,
-    window_mask: Tensor | None = None,
-    window_boundaries: int = 0,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    """One vision block's attention in one call, as an `AttentionInterface` of transformers.
-
-    query, key, value: (1, heads, patches, head_dim); returns (1, patches, heads, head_dim).
-    window_mask: (1, 1, patches, patches), True within a window. It is for the blocks that attend by windows: those
-    called with as many sequence boundaries as there are window boundaries (a full block gets two).
-    """
-    mask = window_mask if cu_seq_lens_q.numel() == window_boundaries else None
-    output = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
-    return output.transpose(1, 2), None
 
 
 def _to_device(pixels: Tensor, device: torch.device) -> Tensor:
@@ -119,22 +113,34 @@ def _to_device(pixels: Tensor, device: torch.device) -> Tensor:
     return pixels.pin_memory().to(device, non_blocking=True)
 
 
-def _window_kwargs(grid: Tensor, tower: Any, device: torch.device) -> dict[str, Any]:
-    """Qwen2.5-VL: most blocks attend within windows of 112 x 112 pixels."""
-    config = tower.config
+def _retain_freed_memory() -> None:
+    """Keep up to 64 MiB of freed memory for the next block, where the C library is glibc.
+
+    glibc returns large buffers to the system and gets them back page by page: 280,000 page faults an image in the 7B's
+    tower, an eighth of its time. Once a buffer of 32 MiB was freed, those up to that size stay (M_MMAP_THRESHOLD in
+    https://man7.org/linux/man-pages/man3/mallopt.3.html).
+    """
+    torch.empty(32 * 2**20 - 2**16, dtype=torch.uint8)
+
+
+def _window_kwargs(grid: Tensor, tower: Any, position_ids: Tensor) -> dict[str, Any]:
+    """Qwen2.5-VL: most blocks attend within windows of 112 x 112 pixels, smaller at the right and lower edges."""
+    config, device = tower.config, position_ids.device
     index, ends = get_vision_window_index(grid, config.spatial_merge_size, config.window_size, config.patch_size)
-    lengths = ends[1:] - ends[:-1]
-    window = torch.repeat_interleave(torch.arange(len(lengths)), lengths)  # (patches,): the window of each patch
+    lengths, order = ends.diff().sort(descending=True, stable=True)
+    tokens = index.tensor_split((ends[1:-1] // tower.spatial_merge_unit).long())  # those of each window
+    window_index = torch.cat([tokens[window] for window in order.tolist()]).to(device)
+    sizes, counts = lengths.unique_consecutive(return_counts=True)
+    window_positions = tower.permute_input_for_window_attn(position_ids, window_index, len(position_ids))
     return {
-        "window_index": index.to(device),
-        "cu_window_seqlens": ends,
-        "max_window_seqlen": int(lengths.max()),
-        "window_mask": (window[:, None] == window[None])[None, None].to(device),
-        "window_boundaries": ends.numel(),
+        "window_index": window_index,
+        "cu_window_seqlens": torch.nn.functional.pad(lengths.cumsum(0), (1, 0)),
+        "windows": tuple(zip(counts.tolist(), sizes.tolist(), strict=True)),
+        "rotary": rotary_factors(tower, window_positions),
     }
 
 
-def _interpolation_kwargs(grid: Tensor, tower: Any, device: torch.device) -> dict[str, Any]:
+def _interpolation_kwargs(grid: Tensor, tower: Any, position_ids: Tensor) -> dict[str, Any]:
     """Qwen3-VL: learned position embeddings, interpolated to the grid."""
     indices, weights = get_vision_interpolation_indices_and_weights(
         grid,
@@ -143,7 +149,11 @@ def _interpolation_kwargs(grid: Tensor, tower: Any, device: torch.device) -> dic
         align_corners=tower.interpolation_align_corners,
         spatial_merge_size=tower.config.spatial_merge_size,
     )
-    return {"interp_indices": indices.to(device), "interp_weights": weights.to(device)}
+    return {
+        "interp_indices": indices.to(position_ids.device),
+        "interp_weights": weights.to(position_ids.device),
+        "rotary": rotary_factors(tower, position_ids),
+    }
 
 
 _GRID_KWARGS = {"windows": _window_kwargs, "whole": _interpolation_kwargs}

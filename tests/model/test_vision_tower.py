@@ -11,6 +11,7 @@ import torch
 import transformers
 
 from lychee_rerank.model.loading import load_model
+from lychee_rerank.model.vision_attention import fuse_attention
 from lychee_rerank.model.vision_tower import ImageFeatures, VisionTower
 from support.images import patchwork
 from support.small_checkpoints import write_checkpoint, write_qwen3
@@ -30,7 +31,7 @@ def plain_features(loaded: Any, image: Any) -> tuple[list[torch.Tensor], torch.T
     factor = loaded.image_processor.patch_size * loaded.image_processor.merge_size
     width, height = (max(factor, round(side / factor) * factor) for side in image.size)
     inputs = loaded.image_processor(images=[image.resize((width, height))], return_tensors="pt")
-    loaded.model.set_attn_implementation({"vision_config": "sdpa"})
+    fuse_attention(loaded.model.model.visual, fused=False)
     output = loaded.model.model.visual(inputs["pixel_values"], grid_thw=inputs["image_grid_thw"])
     return [output.pooler_output, *getattr(output, "deepstack_features", ())], inputs["image_grid_thw"]
 

@@ -11,43 +11,39 @@ Scores and answers equal those of plain transformers: tests/model/test_vlm.py, t
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from cachetools import LRUCache
+from PIL import Image
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
-from lychee_rerank.errors import ModelError, OutOfMemoryError
+from lychee_rerank.errors import ModelError
 from lychee_rerank.images.prefetch import PreparedImage
 from lychee_rerank.model.backend import GenerationOutput, YesNoOutput
+from lychee_rerank.model.cuda_graphs import GraphCache, supports_cuda_graphs
+from lychee_rerank.model.decoder import Decoder, DynamicDecoder
 from lychee_rerank.model.image_cache import ImageFeatureCache
 from lychee_rerank.model.prompt_encoding import IMAGE_PAD, PromptEncoder
+from lychee_rerank.model.prompt_prefix import PromptPrefix, text_positions
 from lychee_rerank.model.rms_norm import fuse_norms
+from lychee_rerank.model.static_decoder import StaticDecoder
+from lychee_rerank.model.torch_errors import translated_errors
 from lychee_rerank.model.vision_tower import ImageFeatures, VisionTower
-from lychee_rerank.text.prompts import Messages
+from lychee_rerank.text.prompts import Messages, yes_no_messages
+from lychee_rerank.text.query import raw_query
 
 _CACHED_PREFIXES = 4
+# Of hidden states computed by other kernels, relative to their norm: rounding in BF16 gives about 0.01, an error in
+# mask or positions 0.1 and more. Scores are a function of the hidden states, but may hide an error at their ends.
+_MAX_GRAPH_DIFFERENCE = 0.05
 
-
-@dataclass
-class PromptPrefix:
-    """A prompt, prefilled up to its image. Invariant: between images `cache` holds exactly `token_ids`.
-
-    token_ids: the tokens before the image. suffix_ids: those after it.
-    positions: what `_mrope_positions` returns, by grid.
-    last_answer: token ids of the last answer to this prompt, the draft of the next one.
-    """
-
-    cache: DynamicCache
-    token_ids: list[int]
-    suffix_ids: list[int]
-    positions: dict[tuple[int, ...], tuple[Tensor, int]] = field(default_factory=dict)
-    last_answer: list[int] = field(default_factory=list)
+logger = logging.getLogger(__name__)
 
 
 class VisionLanguageModel:
@@ -58,7 +54,8 @@ class VisionLanguageModel:
         self.tokenizer = tokenizer
         self.image_processor = image_processor
         self.chat_template = chat_template
-        self._decoder = model.model.language_model
+        self._language_model = model.model.language_model
+        self._static_decoder: StaticDecoder | None = None
         self._embed = model.get_input_embeddings()
         self._device = self._embed.weight.device
         self._lm_head = model.get_output_embeddings()
@@ -73,10 +70,11 @@ class VisionLanguageModel:
 
     def score_yes_no(self, messages: Messages, image: PreparedImage) -> YesNoOutput:
         """Softmax over the logits of yes and no as the next token. Raises OutOfMemoryError or ModelError."""
-        with self._translated_errors(), torch.inference_mode():
-            prefix = self._get_prefix(messages)
-            last_hidden = self._prefill(prefix, self._get_image_features(image), [])[:, -1]  # (1, hidden)
-            self._reset_to_prefix(prefix)
+        with translated_errors(self._prefixes.clear), torch.inference_mode():
+            prefix, features = self._get_prefix(messages), self._get_image_features(image)
+            decoder = self._open_decoder(prefix, features)
+            last_hidden = self._prefill(decoder, prefix, features, [])[:, -1]  # (1, hidden)
+            decoder.crop(len(prefix.token_ids))
             rows = self._lm_head.weight[self._yes_no_ids]  # (2, hidden)
             logits = torch.nn.functional.linear(last_hidden.to(rows.device), rows).float()[0]
             probability = torch.softmax(logits, 0)[0].item()
@@ -94,11 +92,11 @@ class VisionLanguageModel:
         max_new_tokens: int = 160,
     ) -> GenerationOutput:
         """A greedy answer, or the rest of one; see `ScoringBackend`. Raises OutOfMemoryError or ModelError."""
-        with self._translated_errors(), torch.inference_mode():
-            prefix = self._get_prefix(messages)
-            features = self._get_image_features(image)
-            answer = self._speculative_greedy_decode(prefix, features, list(token_ids), stop, max_new_tokens)
-            self._reset_to_prefix(prefix)
+        with translated_errors(self._prefixes.clear), torch.inference_mode():
+            prefix, features = self._get_prefix(messages), self._get_image_features(image)
+            decoder = self._open_decoder(prefix, features, max_new_tokens)
+            answer = self._speculative_greedy_decode(decoder, prefix, features, list(token_ids), stop, max_new_tokens)
+            decoder.crop(len(prefix.token_ids))
             prefix.last_answer = answer
             finished = answer[-1] in self._eos_token_ids or len(answer) >= max_new_tokens
             return GenerationOutput(self._to_text(answer), tuple(answer), finished)
@@ -107,9 +105,13 @@ class VisionLanguageModel:
         """Whether the features of the image with this `LoadedImage.key` are cached."""
         return key in self._image_features
 
+    def resize(self, image: Image.Image) -> Image.Image:
+        """An image in the size that the vision tower takes. Thread-safe."""
+        return self._vision.resize(image)
+
     def encode_image(self, image: PreparedImage) -> None:
         """Compute and cache an image's features ahead of any query. Raises OutOfMemoryError or ModelError."""
-        with self._translated_errors(), torch.inference_mode():
+        with translated_errors(self._prefixes.clear), torch.inference_mode():
             self._get_image_features(image)
 
     def clear_cache(self) -> None:
@@ -117,12 +119,52 @@ class VisionLanguageModel:
         self._prefixes.clear()
         self._image_features.clear()
 
+    def enable_cuda_graphs(self) -> None:
+        """Run passes as CUDA graphs from now on, if the model allows it and they compute the same as without."""
+        if not supports_cuda_graphs(self.model):
+            return
+        with torch.inference_mode():
+            expected = self._sample_passes()
+            self._vision.graphs = GraphCache()
+            self._static_decoder = StaticDecoder(self._language_model)
+            try:
+                difference = max(map(_relative_difference, self._sample_passes(), expected))
+                problem = f"they differ by {difference:.3f}" if difference > _MAX_GRAPH_DIFFERENCE else ""
+            except RuntimeError as error:  # a driver that cannot record, too little memory
+                problem = str(error).partition("\n")[0]
+        if problem:
+            self._vision.graphs = self._static_decoder = None
+            logger.warning("Scoring without CUDA graphs: %s", problem)
+
+    @contextmanager
+    def without_cuda_graphs(self) -> Iterator[None]:
+        """To compare with, in the benchmark."""
+        graphs = self._vision.graphs, self._static_decoder
+        self._vision.graphs = self._static_decoder = None
+        yield
+        self._vision.graphs, self._static_decoder = graphs
+
+    @property
+    def uses_cuda_graphs(self) -> bool:
+        return self._static_decoder is not None
+
     def prompt_text(self, messages: Messages) -> str:
         """The whole prompt as the model reads it, with `<|image_pad|>` for the image."""
         return self._prompts.prompt_text(messages)
 
+    def _sample_passes(self) -> list[Tensor]:
+        """What the vision tower, a prefill and a decoding step compute for one image and prompt."""
+        prefix = self._get_prefix(yes_no_messages(raw_query("image")))
+        features = self._vision(Image.linear_gradient("L").resize((384, 384)).convert("RGB"))
+        decoder = self._open_decoder(prefix, features, max_new_tokens=1)
+        prefill = self._prefill(decoder, prefix, features, [])
+        decoding_step = self._decode(decoder, prefix, features, self._yes_no_ids[:1], start=0)
+        decoder.crop(len(prefix.token_ids))
+        return [features.tokens, prefill[:, -1], decoding_step]
+
     def _speculative_greedy_decode(
         self,
+        decoder: Decoder,
         prefix: PromptPrefix,
         features: ImageFeatures,
         answer: list[int],
@@ -134,21 +176,20 @@ class VisionLanguageModel:
         Every pass feeds a draft and accepts it up to the first token that greedy decoding would not have chosen; there
         the model's own choice follows. So the output equals token-by-token argmax (arXiv 2211.17192 at temperature 0;
         assisted decoding in transformers/generation/utils.py).
-        Invariant: before each draft the cache holds prompt and answer, except for the answer's last token.
+        Invariant: before each draft the decoder holds prompt and answer, except for the answer's last token.
         """
         draft = self._draft_tokens(prefix, answer)
-        hidden = self._prefill(prefix, features, answer + draft)
+        hidden = self._prefill(decoder, prefix, features, answer + draft)
         while True:
             accepted = self._verify_draft(hidden[:, -len(draft) - 1 :], draft)
             for token_id in accepted:
                 answer.append(token_id)
                 if token_id in self._eos_token_ids or len(answer) >= max_new_tokens or stop(self._to_text(answer)):
                     return answer
-            rejected = len(draft) + 1 - len(accepted)
-            if rejected:
-                prefix.cache.crop(-rejected)
-            draft = self._draft_tokens(prefix, answer)
-            hidden = self._decode(prefix, features, [answer[-1], *draft], start=len(answer) - 1)
+            decoder.crop(decoder.length - (len(draft) + 1 - len(accepted)))
+            # A draft that was wrong from its first token on is seldom right in the next.
+            draft = [] if draft and len(accepted) == 1 else self._draft_tokens(prefix, answer)
+            hidden = self._decode(decoder, prefix, features, [answer[-1], *draft], start=len(answer) - 1)
 
     def _draft_tokens(self, prefix: PromptPrefix, answer: list[int]) -> list[int]:
         """The last answer from the same index on, without end-of-sequence tokens."""
@@ -163,35 +204,35 @@ class VisionLanguageModel:
         agreed = next((i for i, token_id in enumerate(draft) if predicted[i] != token_id), len(draft))
         return predicted[: agreed + 1]
 
-    def _prefill(self, prefix: PromptPrefix, features: ImageFeatures, answer: list[int]) -> Tensor:
+    def _prefill(self, decoder: Decoder, prefix: PromptPrefix, features: ImageFeatures, answer: list[int]) -> Tensor:
         """Hidden states (1, n + s + a, hidden) of n image tokens, the s suffix tokens of the prompt, and a tokens of an
-        answer. The cache must hold the prefix alone.
+        answer. The decoder must hold the prefix alone.
         """
-        positions, answer_start = self._mrope_positions(prefix, features.grid)
-        positions = torch.cat([positions, _text_positions(answer_start, len(answer), self._device)], -1)
+        positions, answer_start = prefix.positions(features.grid)
+        positions = torch.cat([positions, text_positions(answer_start, len(answer), self._device)], -1)
         text = self._embed_tokens(prefix.suffix_ids + answer)
         embeddings = torch.cat([features.tokens[None].to(text.device), text], 1)
-        return self._forward(prefix, embeddings, positions, **_deepstack_kwargs(features, embeddings))
+        return decoder.forward(embeddings, positions, **_deepstack_kwargs(features, embeddings))
 
-    def _decode(self, prefix: PromptPrefix, features: ImageFeatures, token_ids: list[int], *, start: int) -> Tensor:
+    def _decode(
+        self, decoder: Decoder, prefix: PromptPrefix, features: ImageFeatures, token_ids: list[int], *, start: int
+    ) -> Tensor:
         """Hidden states (1, len(token_ids), hidden) of an answer's tokens from index `start` on."""
-        _, answer_start = self._mrope_positions(prefix, features.grid)
-        positions = _text_positions(answer_start + start, len(token_ids), self._device)
-        return self._forward(prefix, self._embed_tokens(token_ids), positions)
+        _, answer_start = prefix.positions(features.grid)
+        positions = text_positions(answer_start + start, len(token_ids), self._device)
+        return decoder.forward(self._embed_tokens(token_ids), positions)
 
     def _embed_tokens(self, token_ids: list[int]) -> Tensor:
         embeddings: Tensor = self._embed(torch.tensor([token_ids], device=self._device))
         return embeddings
 
-    def _forward(self, prefix: PromptPrefix, embeddings: Tensor, positions: Tensor, **deepstack: Any) -> Tensor:
-        """Hidden states (1, n, hidden) of embeddings (1, n, hidden) at positions (3, 1, n); the cache grows by n."""
-        hidden: Tensor = self._decoder(
-            inputs_embeds=embeddings, position_ids=positions, past_key_values=prefix.cache, use_cache=True, **deepstack
-        ).last_hidden_state
-        return hidden
-
-    def _reset_to_prefix(self, prefix: PromptPrefix) -> None:
-        prefix.cache.crop(len(prefix.token_ids) - prefix.cache.get_seq_length())
+    def _open_decoder(self, prefix: PromptPrefix, features: ImageFeatures, max_new_tokens: int = 0) -> Decoder:
+        """A decoder that holds the prefix, with room for the image, the suffix and an answer."""
+        count = len(prefix.token_ids) + len(features.tokens) + len(prefix.suffix_ids) + max_new_tokens
+        if self._static_decoder is None or not self._static_decoder.has_room(count):
+            return prefix.decoder
+        self._static_decoder.load(prefix.decoder)
+        return self._static_decoder
 
     def _get_prefix(self, messages: Messages) -> PromptPrefix:
         rendered = self._prompts.render_chat(messages)
@@ -200,28 +241,11 @@ class VisionLanguageModel:
         return self._prefixes[rendered]
 
     def _prefill_prefix(self, rendered: str) -> PromptPrefix:
-        """A new cache that holds the prompt up to its image."""
+        """A new decoder that holds the prompt up to its image."""
         token_ids, suffix_ids = map(self._prompts.encode_prompt, rendered.split(IMAGE_PAD))
-        prefix = PromptPrefix(DynamicCache(config=self.model.config), token_ids, suffix_ids)
-        self._forward(prefix, self._embed_tokens(token_ids), _text_positions(0, len(token_ids), self._device))
-        return prefix
-
-    def _mrope_positions(self, prefix: PromptPrefix, grid: Tensor) -> tuple[Tensor, int]:
-        """Multimodal rotary positions (3, 1, n + s) of n image tokens and s suffix tokens, and the answer's first.
-
-        From the model's own `get_rope_index`, for which the whole prompt is put together, and cached: they depend on
-        prompt and grid alone. An image advances positions by its longer side, not by n.
-        """
-        shape = tuple(grid[0].tolist())
-        if shape not in prefix.positions:
-            image_token_id = self.model.config.image_token_id
-            image_ids = [image_token_id] * (int(grid.prod()) // self._vision.patches_per_token)
-            token_ids = torch.tensor([prefix.token_ids + image_ids + prefix.suffix_ids])
-            is_image = (token_ids == image_token_id).int()
-            positions, _ = self.model.model.get_rope_index(token_ids, mm_token_type_ids=is_image, image_grid_thw=grid)
-            after_prefix = positions[:, :, len(prefix.token_ids) :].to(self._device)
-            prefix.positions[shape] = after_prefix, int(positions.max()) + 1
-        return prefix.positions[shape]
+        decoder = DynamicDecoder(self._language_model, self.model.config)
+        decoder.forward(self._embed_tokens(token_ids), text_positions(0, len(token_ids), self._device))
+        return PromptPrefix(self.model, decoder, token_ids, suffix_ids)
 
     def _get_image_features(self, image: PreparedImage) -> ImageFeatures:
         """From the cache, else from the vision tower; an image without a key is not cached."""
@@ -243,26 +267,6 @@ class VisionLanguageModel:
     def _to_text(self, token_ids: list[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=True))
 
-    @contextmanager
-    def _translated_errors(self) -> Iterator[None]:
-        """torch's errors as ModelError. A pass that fails may leave a KV cache too long, so prefixes are dropped."""
-        try:
-            yield
-        except (RuntimeError, ValueError, IndexError) as error:
-            self._prefixes.clear()
-            raise _to_model_error(error) from error
-
-
-def _to_model_error(error: Exception) -> ModelError:
-    reason = str(error).partition("\n")[0]
-    if isinstance(error, torch.OutOfMemoryError) or "out of memory" in reason:
-        return OutOfMemoryError("The device ran out of memory while scoring a picture.")
-    if isinstance(error, torch.AcceleratorError) or "CUDA error" in reason:
-        return ModelError(
-            f"the GPU stopped answering ({reason}); nothing more can be scored until the app is restarted"
-        )
-    return ModelError(reason)
-
 
 def _deepstack_kwargs(features: ImageFeatures, embeddings: Tensor) -> dict[str, Any]:
     """How the decoder takes `features.deepstack`; {} where there is none. Image tokens come first in `embeddings`."""
@@ -272,9 +276,8 @@ def _deepstack_kwargs(features: ImageFeatures, embeddings: Tensor) -> dict[str, 
     return {"visual_pos_masks": is_image[None], "deepstack_visual_embeds": list(features.deepstack)}
 
 
-def _text_positions(start: int, count: int, device: torch.device) -> Tensor:
-    """Positions (3, 1, count) of text from `start` on: the same in time, height and width."""
-    return torch.arange(start, start + count, device=device).expand(3, 1, -1)
+def _relative_difference(tensor: Tensor, expected: Tensor) -> float:
+    return float(torch.linalg.norm((tensor - expected).float()) / torch.linalg.norm(expected.float()))
 
 
 def _eos_token_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:

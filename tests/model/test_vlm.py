@@ -156,7 +156,7 @@ def test_between_images_the_kv_cache_holds_the_prefix_alone(model: VisionLanguag
         model.score_yes_no(messages, load_image(images[0]))
         model.generate(messages, load_image(images[1]), stop=never, max_new_tokens=5)
         prefix = model._get_prefix(messages)
-        assert prefix.cache.get_seq_length() == len(prefix.token_ids) > 0
+        assert prefix.decoder.length == len(prefix.token_ids) > 0
 
 
 def test_a_second_query_runs_no_vision_tower(

@@ -31,7 +31,7 @@ def replace_forward(module: nn.Module, forward: Callable[..., Tensor]) -> None:
 
 
 def _fused_forward(norm: Any, hidden_states: Tensor) -> Tensor:
-    """hidden_states: (..., width), of any floating type, which the result has too."""
+    """hidden_states: (..., width), of any floating type. Returns `norm.output_dtype`, else the type of the weight."""
     normalized = nn.functional.rms_norm(hidden_states.to(torch.float32), norm.weight.shape, eps=norm.variance_epsilon)
-    weighted: Tensor = norm.weight * normalized.to(hidden_states.dtype)
+    weighted: Tensor = norm.weight * normalized.to(getattr(norm, "output_dtype", norm.weight.dtype))
     return weighted

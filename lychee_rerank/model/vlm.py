@@ -61,6 +61,7 @@ class VisionLanguageModel:
         self._lm_head = model.get_output_embeddings()
         self._vision = VisionTower(model, image_processor)
         fuse_norms(model)
+        self._keep_sums_in_float32()
         self._prompts = PromptEncoder(tokenizer, chat_template)
         self._prefixes: LRUCache[str, PromptPrefix] = LRUCache(_CACHED_PREFIXES)
         self._image_features = ImageFeatureCache()
@@ -75,8 +76,8 @@ class VisionLanguageModel:
             decoder = self._open_decoder(prefix, features)
             last_hidden = self._prefill(decoder, prefix, features, [])[:, -1]  # (1, hidden)
             decoder.crop(len(prefix.token_ids))
-            rows = self._lm_head.weight[self._yes_no_ids]  # (2, hidden)
-            logits = torch.nn.functional.linear(last_hidden.to(rows.device), rows).float()[0]
+            rows = self._lm_head.weight[self._yes_no_ids].float()  # (2, hidden)
+            logits = torch.nn.functional.linear(last_hidden.to(rows.device), rows)[0]
             probability = torch.softmax(logits, 0)[0].item()
             if math.isnan(probability):
                 raise ValueError("its answer is not a number")
@@ -152,6 +153,17 @@ class VisionLanguageModel:
         """The whole prompt as the model reads it, with `<|image_pad|>` for the image."""
         return self._prompts.prompt_text(messages)
 
+    def _keep_sums_in_float32(self) -> None:
+        """Most of a score's rounding error is the residual stream's and the last norm's (tools/precision.py).
+
+        Embeddings enter in float32, blocks add to them, and only what other norms hand to matrix products is rounded.
+        """
+        embed = self._embed
+        self._language_model.norm.output_dtype = torch.float32
+        self._language_model.rotary_emb.register_forward_pre_hook(  # its cosines get the type of its argument
+            lambda _module, args: (args[0].to(embed.weight.dtype), *args[1:])
+        )
+
     def _sample_passes(self) -> list[Tensor]:
         """What the vision tower, a prefill and a decoding step compute for one image and prompt."""
         prefix = self._get_prefix(yes_no_messages(raw_query("image")))
@@ -200,7 +212,7 @@ class VisionLanguageModel:
 
         hidden: (1, len(draft) + 1, hidden); position i predicts draft[i], the last one what follows the draft.
         """
-        predicted: list[int] = self._lm_head(hidden)[0].argmax(-1).tolist()
+        predicted: list[int] = self._lm_head(hidden.to(self._lm_head.weight.dtype))[0].argmax(-1).tolist()
         agreed = next((i for i, token_id in enumerate(draft) if predicted[i] != token_id), len(draft))
         return predicted[: agreed + 1]
 
@@ -224,7 +236,7 @@ class VisionLanguageModel:
 
     def _embed_tokens(self, token_ids: list[int]) -> Tensor:
         embeddings: Tensor = self._embed(torch.tensor([token_ids], device=self._device))
-        return embeddings
+        return embeddings.float()
 
     def _open_decoder(self, prefix: PromptPrefix, features: ImageFeatures, max_new_tokens: int = 0) -> Decoder:
         """A decoder that holds the prefix, with room for the image, the suffix and an answer."""

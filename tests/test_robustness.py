@@ -234,7 +234,7 @@ def test_an_earlier_model_is_freed_before_the_next_one_loads(checkpoint: Path, m
     del earlier
     alive: list[object] = []
     monkeypatch.setattr(
-        "lychee_rerank.model.loading._auto_device_map", lambda *_: alive.append(vision_tower()) or "cpu"
+        "lychee_rerank.model.loading._plan_device_map", lambda *_: alive.append(vision_tower()) or "cpu"
     )
     gc.disable()  # so that it is not freed by chance
     try:

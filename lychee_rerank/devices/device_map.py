@@ -33,6 +33,11 @@ class DeviceMapPlan:
         """Whether all of the model is on GPUs."""
         return not _OFFLOAD_DEVICES & set(self.device_map.values())
 
+    @property
+    def on_cpu(self) -> bool:
+        """Whether all of the model is in CPU memory, so that nothing can go to the disk instead."""
+        return set(self.device_map.values()) == {"cpu"}
+
 
 def plan_device_map(
     part_sizes: Mapping[str, int],

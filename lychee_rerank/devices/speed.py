@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from timeit import Timer
 
 from lychee_rerank.devices.memory import DeviceId
+
+_LEAST_SECONDS, _REPEATS = 0.03, 7
 
 
 @dataclass(frozen=True)
@@ -39,8 +42,9 @@ def measure_speed(device: DeviceId) -> DeviceSpeed:
         return time.perf_counter()
 
     def seconds(function: Callable[[], object]) -> float:
-        count, total = Timer(function, timer=clock).autorange()
-        return total / count
+        timer = Timer(function, timer=clock)
+        count = next(1 << power for power in itertools.count() if timer.timeit(1 << power) >= _LEAST_SECONDS)
+        return min(timer.repeat(_REPEATS, count)) / count  # whatever else the machine does only adds to it
 
     with torch.inference_mode():
         weight = torch.ones(18_944, 3584, dtype=torch.bfloat16, device=target)  # of an MLP

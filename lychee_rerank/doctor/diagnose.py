@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module, metadata
 
-from lychee_rerank.devices.device_map import WORKSPACE_BYTES, plan_device_map
+from lychee_rerank.devices.device_map import plan_device_map
 from lychee_rerank.devices.inventory import Device, first_line, list_devices
 from lychee_rerank.devices.memory import DeviceId
 from lychee_rerank.devices.nvidia import list_gpus
@@ -80,6 +80,7 @@ def _plan_models(
     import torch
 
     from lychee_rerank.model.loading import part_sizes
+    from lychee_rerank.model.memory_shortage import describe_shortage
 
     free = {device_id: device.free for device_id, device in devices.items()}
     total = {device_id: device.total for device_id, device in devices.items()}
@@ -87,12 +88,10 @@ def _plan_models(
 
     def plan(name: str, sizes: Mapping[str, int], vision: model_size.VisionWorkload, installed: bool) -> ModelPlan:
         device_map_plan = plan_device_map(sizes, free, reserve_gib)
-        device_map = device_map_plan.device_map
-        in_cpu_memory = sum(size for part, size in sizes.items() if device_map[part] == "cpu")
-        fits = not in_cpu_memory or in_cpu_memory + WORKSPACE_BYTES <= free["cpu"]
+        shortage = describe_shortage(sizes, free, reserve_gib, name=name)
         fits_empty_gpu = plan_device_map(sizes, total, reserve_gib).on_gpu
-        seconds = estimate(sizes, device_map, vision, speeds) if fits else None
-        return ModelPlan(name, installed, device_map_plan, fits, fits_empty_gpu, seconds)
+        seconds = None if shortage else estimate(sizes, device_map_plan.device_map, vision, speeds)
+        return ModelPlan(name, installed, device_map_plan, not shortage, fits_empty_gpu, seconds, shortage)
 
     if checkpoint:
         try:

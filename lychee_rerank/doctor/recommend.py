@@ -55,9 +55,8 @@ def _prepare(report: Report) -> Iterator[str]:
     for plan in report.plans[-1:]:  # the real model, installed or not
         if plan.fits_empty_gpu and not plan.device_map_plan.on_gpu:
             yield f"Close other programs that use the GPU: without them all of {plan.name} would fit on it."
-        elif not plan.fits:
-            cure = "close other programs, or let another machine score (`--server`)"
-            yield f"There is too little memory for {plan.name}: {cure}."
+        elif plan.shortage:
+            yield plan.shortage
 
 
 def _why_gpu_is_not_used(report: Report) -> str:

@@ -14,7 +14,9 @@ from lychee_rerank.weights.search import SearchLocation
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """Where a model would go. fits_empty_gpu: all of it would be on GPUs if no other program used them."""
+    """Where a model would go. fits_empty_gpu: all of it would be on GPUs if no other program used them.
+    shortage: where it does not fit, what it needs and what would fit, in one sentence.
+    """
 
     name: str
     installed: bool
@@ -22,6 +24,7 @@ class ModelPlan:
     fits: bool
     fits_empty_gpu: bool
     estimate: Estimate | None = None
+    shortage: str = ""
 
 
 @dataclass(frozen=True)

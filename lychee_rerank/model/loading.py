@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import math
 import shutil
+import sys
 import tempfile
 import traceback
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import safe_open
+
 from lychee_rerank.devices.device_map import DeviceMapPlan, plan_device_map, summarize
-from lychee_rerank.devices.memory import CacheReleaser, free_memory
+from lychee_rerank.devices.memory import CacheReleaser, DeviceId, cpu_usage, free_memory
 from lychee_rerank.errors import CheckpointError, LycheeError, ModelError, OutOfMemoryError
 from lychee_rerank.model import quantization
+from lychee_rerank.model.memory_shortage import describe_shortage
 from lychee_rerank.model.prompt_encoding import IMAGE_PAD, PromptEncoder
 from lychee_rerank.model.quantization import Quantize
 from lychee_rerank.text.prompts import yes_no_messages
@@ -49,7 +53,8 @@ def load_model(
 
     `device_map` is "auto" (GPUs first, `reserve_gib` kept free on each, the rest on the CPU), a device, or a full map.
     `quantize` is "8bit" or "4bit" for less memory and other scores. Raises CheckpointError for files that cannot be
-    used, OutOfMemoryError and ModelError for what goes wrong while loading; an error that is kept holds no weights.
+    used, OutOfMemoryError, before anything is read, where memory is too short, and ModelError for what goes wrong while
+    loading; an error that is kept holds no weights.
     """
     import torch
 
@@ -104,10 +109,11 @@ def _load(
     processor = processor_class.from_pretrained(folder, local_files_only=True)
     template = read_chat_template(folder)
     _check_template(tokenizer, template, folder)
-    if device_map == "auto":
-        device_map = _auto_device_map(folder, dtype, reserve_gib, quantize)
+    if device_map in ("auto", "cpu"):
+        device_map = _plan_device_map(folder, dtype, device_map, reserve_gib, quantize)
     model = _load_weights(folder, dtype, device_map, quantize)
     loaded = VisionLanguageModel(model, tokenizer, processor, template)
+    loaded.enable_cuda_graphs()
     device_map = getattr(model, "hf_device_map", None) or {"": str(model.device)}
     summary = summarize(device_map, _bytes_by_part(model, device_map), reserve_gib)
     if quantize:
@@ -164,8 +170,25 @@ def _check_weights(model: PreTrainedModel, loading_info: Mapping[str, Any], fold
         raise _unusable(folder, f"{name} has the shape {tuple(shape)}, and config.json asks for {tuple(expected)}")
     if missing := sorted(loading_info["missing_keys"]):
         raise _unusable(folder, f"its weights do not hold {missing[0]}")
-    if damaged := next((name for name, weight in model.named_parameters() if not _is_finite(weight)), None):
+    if damaged := next((name for name, weight in _weights(model, folder) if not _is_finite(weight)), None):
         raise _unusable(folder, f"{damaged} holds values that are no numbers (NaN or infinity)")
+
+
+def _weights(model: PreTrainedModel, folder: Path) -> Iterator[tuple[str, Any]]:
+    """Every weight and its name; for a model on the CPU from its files, each in a mapping of its own.
+
+    There the model's weights are mapped, and what is read of them counts as this process's memory from then on, also
+    the rows of the embeddings that no prompt needs. Not on Windows, where transformers maps nothing.
+    """
+    if sys.platform == "win32" or {weight.device.type for weight in model.parameters()} != {"cpu"}:
+        yield from model.named_parameters()
+        return
+    for file in sorted(folder.glob("*.safetensors")):
+        with safe_open(file, framework="pt") as header:
+            names = header.keys()
+        for name in names:
+            with safe_open(file, framework="pt") as weights:
+                yield name, weights.get_tensor(name)
 
 
 def _is_finite(weight: Any) -> bool:
@@ -188,15 +211,23 @@ def _unusable(folder: Path, problem: str) -> CheckpointError:
     return CheckpointError(f"The checkpoint in {folder} cannot be used: {problem}.")
 
 
-def _auto_device_map(folder: Path, dtype: Any, reserve_gib: float, quantize: Quantize | None) -> DeviceMap:
-    """The planned device of each part; without any GPU simply "cpu"."""
-    free_bytes = free_memory()
-    if set(free_bytes) == {"cpu"}:
-        return "cpu"
-    sizes, offloaded_sizes = part_sizes(folder, dtype, quantize), part_sizes(folder, dtype)
+def _plan_device_map(
+    folder: Path, dtype: Any, device_map: DeviceMap, reserve_gib: float, quantize: Quantize | None
+) -> DeviceMap:
+    """The planned device of each part, or simply "cpu" for all of them.
+
+    Raises OutOfMemoryError if they do not fit there. A model that runs from the disk in part is only warned about.
+    """
+    free_bytes: dict[DeviceId, int] = free_memory() if device_map == "auto" else {"cpu": cpu_usage().free}
+    offloaded_sizes = part_sizes(folder, dtype)
+    sizes = part_sizes(folder, dtype, quantize) if quantize else offloaded_sizes
     plan = plan_device_map(sizes, free_bytes, reserve_gib, offloaded_sizes=offloaded_sizes)
+    if shortage := describe_shortage(offloaded_sizes if plan.on_cpu else sizes, free_bytes, reserve_gib):
+        if plan.on_cpu:
+            raise OutOfMemoryError(shortage)
+        logger.warning("%s", shortage)
     logger.info("Loading %s: %s", folder.name, plan.summary)
-    return plan.device_map
+    return plan.device_map if set(free_bytes) - {"cpu"} else "cpu"
 
 
 def _bytes_by_part(model: PreTrainedModel, parts: Iterable[str], quantize: Quantize | None = None) -> dict[str, int]:

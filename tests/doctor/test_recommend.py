@@ -93,9 +93,9 @@ def test_a_gpu_that_other_programs_fill_is_to_be_freed() -> None:
 
 
 def test_too_little_memory_for_the_model_is_reported() -> None:
-    plan = replace(READY.plans[0], device_map_plan=ON_CPU, fits=False, fits_empty_gpu=False)
-    (step,) = recommend(replace(READY, plans=(plan,)))
-    assert step.startswith("There is too little memory for vec-ai/lychee-rerank-mm")
+    shortage = "There is too little memory for it."
+    plan = replace(READY.plans[0], device_map_plan=ON_CPU, fits=False, fits_empty_gpu=False, shortage=shortage)
+    assert recommend(replace(READY, plans=(plan,))) == (shortage,)
 
 
 def test_a_torch_that_cannot_be_loaded_is_the_only_thing_that_matters() -> None:
@@ -107,7 +107,7 @@ def test_a_torch_that_cannot_be_loaded_is_the_only_thing_that_matters() -> None:
 
 
 def test_there_are_never_more_than_three_steps() -> None:
-    plan = replace(READY.plans[0], device_map_plan=ON_CPU, fits=False, fits_empty_gpu=False)
+    plan = replace(READY.plans[0], device_map_plan=ON_CPU, fits=False, fits_empty_gpu=False, shortage="Too little.")
     everything = replace(
         ONLY_DEMO,
         versions=CPU_VERSIONS,

@@ -14,8 +14,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from lychee_rerank.devices.device_map import WORKSPACE_BYTES
-from lychee_rerank.devices.memory import GIB
-from lychee_rerank.errors import CheckpointError
+from lychee_rerank.devices.memory import GIB, DeviceMemory
+from lychee_rerank.errors import CheckpointError, OutOfMemoryError
 from lychee_rerank.model.loading import load_model, part_sizes
 from lychee_rerank.reranker import Reranker
 from lychee_rerank.weights.locate import find_checkpoint
@@ -76,6 +76,18 @@ def test_without_any_gpu_everything_goes_to_the_cpu(
     monkeypatch.setattr("lychee_rerank.model.loading.free_memory", lambda: {"cpu": 8 * GIB})
     load_model(checkpoint)
     assert from_pretrained_kwargs["device_map"] == "cpu"
+
+
+@pytest.mark.parametrize("device_map", ["auto", "cpu"])
+def test_too_little_memory_is_reported_before_the_weights_are_read(
+    checkpoint: Path, device_map: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = DeviceMemory("cpu", used=0, peak=0, free=GIB // 4, total=GIB)
+    monkeypatch.setattr("lychee_rerank.model.loading.cpu_usage", lambda: few)
+    monkeypatch.setattr("lychee_rerank.model.loading.free_memory", lambda: {"cpu": few.free})
+    monkeypatch.setattr("lychee_rerank.model.loading._load_weights", lambda *_: pytest.fail("the weights were read"))
+    with pytest.raises(OutOfMemoryError, match=r"it needs 513 MiB, and 256 MiB of CPU memory are free"):
+        load_model(checkpoint, device_map=device_map)
 
 
 def test_two_gpus_are_filled_one_after_the_other(

@@ -77,7 +77,7 @@ class Reranker:
         self.checkpoint = checkpoint
         self.options = options or ScoringOptions()
         self.device_map_plan = device_map_plan or DeviceMapPlan({}, "")
-        self._preprocessor = ImagePreprocessor(backend.has_image_features)
+        self._preprocessor = ImagePreprocessor(backend.has_image_features, backend.resize)
         self._backend_lock = Lock()
         self._cache_releaser = CacheReleaser()
 

@@ -45,6 +45,9 @@ class RednessBackend:
     def has_image_features(self, key: str) -> bool:
         return key in self.encoded
 
+    def resize(self, image: Image.Image) -> Image.Image:
+        return image
+
     def encode_image(self, image: PreparedImage) -> None:
         self.encoded.add(image.key)
 

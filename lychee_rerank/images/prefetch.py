@@ -6,8 +6,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -46,10 +47,15 @@ ImageSource = bytes | str | Path | EncodedImage | PreparedImage
 
 
 class ImagePreprocessor:
-    """Prepares images. `has_features(key)`: whether the model has cached an image's features and needs no pixels."""
+    """Prepares images.
 
-    def __init__(self, has_features: Callable[[str], bool]) -> None:
+    has_features(key): whether the model has cached an image's features and needs no pixels.
+    resize(image): the image in the size that the model takes.
+    """
+
+    def __init__(self, has_features: Callable[[str], bool], resize: Callable[[Image.Image], Image.Image]) -> None:
         self._has_features = has_features
+        self._resize = resize
         self._notes: LRUCache[str, tuple[str, ...]] = LRUCache(_MAX_NOTES)
         self._lock = threading.Lock()  # reading an LRU cache reorders it, and `prepare` runs in several threads
 
@@ -69,7 +75,7 @@ class ImagePreprocessor:
         loaded = load_image(encoded, fit=fit)
         with self._lock:
             self._notes[key] = loaded.notes
-        return loaded
+        return loaded if loaded.problem else replace(loaded, image=self._resize(loaded.image))
 
     def prefetch(self, sources: Iterable[ImageSource], fit: Fit) -> Generator[PreparedImage, None, None]:
         """The prepared images in order, a few prepared ahead."""
@@ -79,13 +85,21 @@ class ImagePreprocessor:
 def map_ahead(
     function: Callable[[Item], Result], items: Iterable[Item], *, threads: int = DECODING_THREADS
 ) -> Generator[Result, None, None]:
-    """`function` of each item in order, called in `threads` a few items ahead. Closing the generator ends the work."""
+    """`function` of each item in order, called in `threads` a few items ahead. Closing the generator ends the work.
+
+    The first call is made by the caller, and its result yielded before another item is taken: nothing shares the cores
+    with it, and a slow source delays it by nothing. Then the lead grows by one item a result, up to `2 * threads`.
+    """
+    iterator = iter(items)
+    yield from map(function, islice(iterator, 1))
     pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
     pending: deque[Future[Result]] = deque()
+    limit = 2
     try:
-        for item in items:
+        for item in iterator:
             pending.append(pool.submit(function, item))
-            if len(pending) >= 2 * threads:
+            if len(pending) >= limit:
+                limit = min(limit + 1, 2 * threads)
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

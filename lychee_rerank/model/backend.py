@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from PIL import Image
+
 from lychee_rerank.images.prefetch import PreparedImage
 from lychee_rerank.text.prompts import Messages
 
@@ -48,6 +50,9 @@ class ScoringBackend(Protocol):
 
     def has_image_features(self, key: str) -> bool:
         """Whether the features of this image (`LoadedImage.key`) are cached, so that its pixels are not needed."""
+
+    def resize(self, image: Image.Image) -> Image.Image:
+        """An image in the size that the model takes; called in several threads, ahead of scoring."""
 
     def encode_image(self, image: PreparedImage) -> None:
         """Compute and cache an image's features ahead of any query."""

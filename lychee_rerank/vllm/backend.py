@@ -82,6 +82,10 @@ class VLLMBackend:
         """Never: every request carries its pixels."""
         return False
 
+    def resize(self, image: Image.Image) -> Image.Image:
+        """Unchanged: that is part of writing a request, of which several are written at once."""
+        return image
+
     def encode_image(self, image: PreparedImage) -> None:
         """Does nothing: a server caches image features by itself."""
 

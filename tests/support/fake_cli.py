@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from unittest.mock import patch
 
-from PIL import ImageStat
+from PIL import Image, ImageStat
 from typer.testing import CliRunner, Result
 
 from lychee_rerank.cli import app
@@ -48,6 +48,9 @@ class BrightnessBackend:
 
     def has_image_features(self, key: str) -> bool:  # noqa: ARG002
         return False
+
+    def resize(self, image: Image.Image) -> Image.Image:
+        return image
 
     def encode_image(self, image: PreparedImage) -> None:
         """Caches nothing."""

@@ -1,1 +1,1 @@
-"""Speed and memory, measured beside plain transformers."""
+"""Speed and memory beside plain transformers and other ways to use the same weights."""

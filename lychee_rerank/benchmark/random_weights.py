@@ -48,14 +48,16 @@ def build_random_model(size: str, dtype: str = "bfloat16") -> VisionLanguageMode
     torch.manual_seed(0)
     with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
         model = Qwen2_5_VLForConditionalGeneration._from_config(
-            _config(SIZES[size], tokenizer), dtype=getattr(torch, dtype), attn_implementation="sdpa"
+            model_config(SIZES[size], tokenizer), dtype=getattr(torch, dtype), attn_implementation="sdpa"
         )
     # The limits in the published preprocessor_config.json.
     processor = Qwen2VLImageProcessor(min_pixels=3136, max_pixels=12_845_056)
-    return VisionLanguageModel(model, tokenizer, processor, read_chat_template(DEMO_FOLDER))
+    loaded = VisionLanguageModel(model, tokenizer, processor, read_chat_template(DEMO_FOLDER))
+    loaded.enable_cuda_graphs()
+    return loaded
 
 
-def _config(dims: ModelDims, tokenizer: Any) -> Qwen2_5_VLConfig:
+def model_config(dims: ModelDims, tokenizer: Any) -> Qwen2_5_VLConfig:
     ids = {name: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for name in ("image_pad", "video_pad", "im_end")}
     return Qwen2_5_VLConfig(
         text_config={

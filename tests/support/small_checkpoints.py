@@ -17,6 +17,8 @@ from transformers import (
     Qwen3VLForConditionalGeneration,
 )
 
+from tools.published_checkpoint import flat_config, published_name, write_index
+
 SPECIAL = (
     "<|endoftext|>",
     "<|im_start|>",
@@ -95,20 +97,17 @@ def write_published(
     (folder / "chat_template.jinja").unlink()
     _write(folder / "chat_template.json", {"chat_template": TEMPLATE})
     _write(folder / "preprocessor_config.json", _preprocessor(processor))
-    _write(folder / "config.json", _flat_config(json.loads((folder / "config.json").read_text(encoding="utf-8"))))
+    _write(folder / "config.json", flat_config(json.loads((folder / "config.json").read_text(encoding="utf-8"))))
     weights = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
-    old_layout = {
-        name.replace("model.visual.", "visual.").replace("model.language_model.", "model."): value
-        for name, value in weights.items()
-    }
+    old_layout = {published_name(name): value for name, value in weights.items()}
     weight_map = {}
     for number in range(shards):
         names = sorted(old_layout)[number::shards]
         shard = f"model-{number + 1:05d}-of-{shards:05d}.safetensors"
         save_file({name: old_layout[name].contiguous() for name in names}, folder / shard, metadata={"format": "pt"})
         weight_map.update(dict.fromkeys(names, shard))
-    _write(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": weight_map})
+    write_index(folder, weight_map, sum(value.nbytes for value in weights.values()))
     return folder
 
 
@@ -213,23 +212,6 @@ def _qwen3_config(ids: dict[str, int], tied: bool) -> Qwen3VLConfig:
         vision_end_token_id=ids["<|vision_end|>"],
         tie_word_embeddings=tied,
     )
-
-
-def _flat_config(config: dict[str, object]) -> dict[str, object]:
-    text, vision = dict(config.pop("text_config")), dict(config.pop("vision_config"))  # type: ignore[call-overload]
-    rope = text.pop("rope_parameters")
-    vision |= {"in_chans": 3, "spatial_patch_size": 14, "model_type": "qwen2_5_vl"}
-    for name in ("model_type", "architectures", "layer_types", "dtype"):
-        text.pop(name, None)
-    return {
-        **config,
-        **text,
-        "model_type": "qwen2_5_vl",
-        "architectures": ["Qwen2_5_VLForConditionalGeneration"],
-        "rope_theta": rope["rope_theta"],
-        "rope_scaling": {"type": "mrope", "mrope_section": rope["mrope_section"]},
-        "vision_config": vision,
-    }
 
 
 def _preprocessor(name: str) -> dict[str, object]:

@@ -62,7 +62,7 @@ def _screenshot(browser: Browser, url: str, scheme: Literal["light", "dark"], qu
     page.goto(url)
     if query:
         page.get_by_role("button", name="Try the samples").click()
-        page.get_by_text(re.compile("^28 pictures")).wait_for()
+        page.get_by_text(re.compile("^28 loaded")).wait_for()
         page.get_by_label("What should the pictures show?").fill(query)
         page.get_by_label("What should the pictures show?").press("Enter")
     page.get_by_text(re.compile("^Done: ")).wait_for(timeout=180_000)

@@ -33,10 +33,12 @@ def score_class(score: float) -> str:
     return "good" if score > _GOOD else "fair" if score >= _FAIR else "low"
 
 
-def cells(items: Sequence[T], columns: int, page_size: int, key: str) -> Iterator[tuple[DeltaGenerator, T]]:
-    """The items of the page that is open, each with its column; `key` is the pagination's, drawn from two pages on."""
-    pages = -(-len(items) // page_size)
-    page = min(st.pagination(pages, key=key), pages) if pages > 1 else 1
+def cells(items: Sequence[T], total: int, columns: int, page_size: int, key: str) -> Iterator[tuple[DeltaGenerator, T]]:
+    """The items of the page that is open, each with its column; `key` is the pagination's, drawn where there may be
+    two pages in the end, with `total` items, so that it moves nothing when the second page comes.
+    """
+    pages = max(1, -(-len(items) // page_size))
+    page = min(st.pagination(pages, key=key), pages) if total > page_size else 1
     visible = items[(page - 1) * page_size : page * page_size]
     for start in range(0, len(visible), columns):
         yield from zip(st.columns(columns), visible[start : start + columns], strict=False)
@@ -49,7 +51,7 @@ def _show(job: RankingJob) -> None:
         st.caption(t("nothing_left" if ranking else "no_scores_yet"))
         return
     _highlight_top(job, ranking[0])
-    for column, result in cells(filtered, COLUMNS, _PAGE_SIZE, "grid-page"):
+    for column, result in cells(filtered, len(job.images), COLUMNS, _PAGE_SIZE, "grid-page"):
         with column:
             _card(job, result)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +11,7 @@ import streamlit as st
 
 from lychee_rerank.devices.memory import format_bytes
 from lychee_rerank.errors import LycheeError, PictureProblem, QueryError
-from lychee_rerank.images.files import SPECIAL, FolderListing
-from lychee_rerank.images.paths import encodable, printable_name
+from lychee_rerank.images.paths import encodable
 from lychee_rerank.results import ImageScore
 
 Language = Literal["zh", "en"]
@@ -61,23 +59,6 @@ def problem_text(problem: PictureProblem) -> str:
 def error_text(error: LycheeError) -> str:
     """An error in the person's language where there is a text for it, else in English."""
     return t(f"query_{error.code}") if isinstance(error, QueryError) else str(error)
-
-
-def left_out_texts(listings: Iterable[FolderListing]) -> list[str]:
-    """What folders hold that was not taken, and which could not be opened, in one sentence each."""
-    counts: Counter[str] = Counter()
-    folders: list[str] = []
-    for listing in listings:
-        counts += listing.left_out
-        folders += [printable_name(str(folder)) for folder in listing.unreadable_folders]
-    texts = []
-    if counts:
-        titles = {"": t("no_suffix"), SPECIAL: t("special_file")}
-        kinds = [t("left_out_kind", count=n, kind=titles.get(kind, kind)) for kind, n in counts.most_common()]
-        texts.append(t("left_out", count=counts.total(), kinds=join_names(kinds)))
-    if folders:
-        texts.append(t("closed_folders", count=len(folders), names=join_names(folders)))
-    return texts
 
 
 def join_names(names: Sequence[str]) -> str:

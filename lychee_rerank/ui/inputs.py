@@ -1,4 +1,4 @@
-"""Where images come from, what the library holds, and the query box."""
+"""The query, where images come from, what the library holds, and the start button, in this order."""
 
 from __future__ import annotations
 
@@ -10,53 +10,38 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from lychee_rerank.devices.memory import format_bytes
-from lychee_rerank.errors import QueryError
 from lychee_rerank.images.files import find_images, is_system_name, list_folder
 from lychee_rerank.images.paths import access_error, parse_path, printable_name
 from lychee_rerank.rankings.archive import LibraryImage
-from lychee_rerank.ui import kept_panel
+from lychee_rerank.ui import notices, query_form
 from lychee_rerank.ui.grid import cells
-from lychee_rerank.ui.i18n import error_text, escape_markdown, join_names, left_out_texts, problem_text, shorten, t
+from lychee_rerank.ui.i18n import escape_markdown, shorten, t
 from lychee_rerank.ui.library import Library
 from lychee_rerank.ui.state import AppState, Settings
 
-SAMPLES = Path(__file__).parent.parent / "demo" / "samples"
 _REFRESH_S = 0.5
 _STRIP_LENGTH = 12
-_COLUMNS = 8
+_COLUMNS = 6
 _PAGE_SIZE = 48
 _MAX_PATH = 200  # characters shown of a path that someone typed
 
 
 def show(state: AppState, settings: Settings) -> None:
-    """Images, query, and the start button."""
-    upload, folder = st.columns([1, 1], gap="medium")
-    with upload:
-        _upload(state)
-    with folder:
-        _folder_form(state)
-        _buttons(state)
-    reading = state.library.waiting > 0
-    st.fragment(_library, run_every=_REFRESH_S if reading else None)(state, was_reading=reading)
-    with st.form("query-form", border=False, enter_to_submit=True):
-        box, button = st.columns([5, 1], vertical_alignment="bottom")
-        st.session_state.setdefault("query", state.job.query.text if state.job else "")
-        query = box.text_input(t("query"), placeholder=t("query_hint"), key="query")
-        submitted = button.form_submit_button(t("start"), type="primary", width="stretch")
-    if submitted:
-        _start(state, query, settings)
-
-
-def _start(state: AppState, query: str, settings: Settings) -> None:
-    if not state.library.images():
-        st.warning(t("still_reading" if state.library.waiting else "no_pictures"))
-        return
-    try:
-        state.start(query, settings)
-    except QueryError as error:
-        st.warning(error_text(error))
-    else:
-        st.rerun()
+    """The query is drawn first, so that a ranking which it starts is on the page at once. Laid out by style.css."""
+    with st.container(key="inputs"):
+        warning = query_form.show(state, settings)
+        with st.container(key="sources"):
+            upload, folder = st.columns([1, 1], gap="medium")
+            with upload:
+                _upload(state)
+            with folder:
+                _folder_form(state)
+                _buttons(state)
+        with st.container(key="library"):
+            reading = state.library.waiting > 0
+            st.fragment(_library, run_every=_REFRESH_S if reading else None)(state, was_reading=reading)
+    if warning:
+        st.warning(warning)
 
 
 def _upload(state: AppState) -> None:
@@ -104,17 +89,19 @@ def _add_path(library: Library, path: str) -> str:
     else:
         listing = list_folder(path)
         if not listing.images:
-            return t("dot").join([t("folder_empty", path=shown), *left_out_texts([listing])])
+            return t("dot").join(
+                [t("folder_empty", path=shown), *(notice.text for notice in notices.left_out([listing]))]
+            )
         library.add_folder(listing)
     return ""
 
 
 def _buttons(state: AppState) -> None:
-    with st.container(key="sources", horizontal=True):
+    with st.container(key="source-buttons", horizontal=True):
         samples = st.button(t("samples"), type="tertiary", icon=":material/photo_library:")
         clear = st.button(t("clear"), type="tertiary", icon=":material/delete:")
     if samples:
-        state.library.add((file.name, file) for file in find_images(SAMPLES))
+        state.library.add((file.name, file) for file in find_images(query_form.SAMPLES))
         st.rerun()
     if clear:
         state.clear()
@@ -127,30 +114,18 @@ def _library(state: AppState, was_reading: bool) -> None:
     images, waiting = library.images(), library.waiting
     if was_reading and not waiting:
         st.rerun()
-    if waiting:
-        st.progress(len(images) / (len(images) + waiting), text=t("reading", count=waiting))
-    if not images:
+    if not images and not waiting:
+        st.caption(t("nothing_loaded"))
         return
-    _warnings(library, images)
-    kept_panel.show_unkept(state.archive, images)
-    if not state.jobs:
-        _strip(images)
     size = format_bytes(sum(image.preview.file_size for image in images))
-    with st.expander(t("loaded", count=len(images), size=size), key="loaded", on_change="rerun") as expander:
+    label = t("reading", count=waiting) if waiting else t("loaded", count=len(images), size=size)
+    icon = "spinner" if waiting else None
+    with st.expander(label, key="loaded", on_change="rerun", icon=icon) as expander:
         if expander.open:
             _thumbnails(library, images)
-
-
-def _warnings(library: Library, images: list[LibraryImage]) -> None:
-    """Which files are duplicates, which are left out, and which cannot be read."""
-    if duplicates := library.duplicates:
-        st.caption(escape_markdown(t("duplicates", count=len(duplicates), names=join_names(duplicates))))
-    for text in left_out_texts(list(library.listings.values())):
-        st.caption(escape_markdown(text))
-    problems = [(image.name, image.preview.problem) for image in images if image.preview.problem]
-    if problems:
-        names = join_names([t("aside", text=name, aside=problem_text(problem)) for name, problem in problems])
-        st.warning(escape_markdown(t("unreadable", count=len(problems), names=names)))
+    notices.show(library, state.archive, images)
+    if not state.jobs:
+        _strip(images)
 
 
 def _strip(images: list[LibraryImage]) -> None:
@@ -162,7 +137,7 @@ def _strip(images: list[LibraryImage]) -> None:
 
 
 def _thumbnails(library: Library, images: list[LibraryImage]) -> None:
-    for column, image in cells(images, _COLUMNS, _PAGE_SIZE, "library-page"):
+    for column, image in cells(images, len(images), _COLUMNS, _PAGE_SIZE, "library-page"):
         with column, st.container(gap="xsmall"):
             if thumbnail := image.preview.thumbnail:
                 st.image(thumbnail, alt=image.name)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from lychee_rerank.devices.memory import format_bytes
 from lychee_rerank.errors import StoreError
 from lychee_rerank.images.paths import printable_name
-from lychee_rerank.rankings.archive import Archive, LibraryImage
 from lychee_rerank.rankings.dropped import BUDGET
 from lychee_rerank.ui.i18n import escape_markdown, t
 from lychee_rerank.ui.state import AppState
@@ -22,16 +19,6 @@ def show(state: AppState) -> None:
     with st.expander(t("kept"), key="kept", on_change="rerun") as expander:
         if expander.open:
             _show(state)
-
-
-def show_unkept(archive: Archive, images: Sequence[LibraryImage]) -> None:
-    """How many dropped pictures will not be here after a restart, and why. Where nothing is kept, `show` says so."""
-    count = sum(isinstance(image.source, bytes) and image.source != b"" for image in images)
-    if count and archive.dropped and not archive.database.problem:
-        if reason := archive.dropped.problem:
-            st.caption(escape_markdown(t("unkept_error", count=count, reason=reason)))
-        else:
-            st.caption(t("unkept_budget", count=count, budget=format_bytes(BUDGET)))
 
 
 def _show(state: AppState) -> None:

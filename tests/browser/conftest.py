@@ -1,12 +1,16 @@
-"""Debian's Chromium for the browser tests, which are skipped where there is none."""
+"""Debian's Chromium for the browser tests, which are skipped where there is none, and the page over FakeReranker."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from support.page_server import FAKE_APP, serve_page
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -29,3 +33,34 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def url(store: Path) -> Iterator[str]:
+    with serve_page(FAKE_APP, LYCHEE_TEST_DELAY="0.15", LYCHEE_STORE=str(store)) as url:
+        yield url
+
+
+@pytest.fixture
+def context(browser: Browser, url: str) -> Iterator[BrowserContext]:
+    context = browser.new_context(locale="zh-CN", base_url=url, accept_downloads=True)
+    context.set_default_timeout(20_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, store: Path) -> Page:
+    """Without pictures, rankings and kept scores."""
+    page = context.new_page()
+    page.goto("/")
+    page.get_by_role("button", name="全部清除").click()
+    expect(page.get_by_text("已放入")).to_have_count(0)
+    with closing(sqlite3.connect(store / "kept.sqlite3")) as connection, connection:
+        connection.execute("DELETE FROM scores")
+    return page

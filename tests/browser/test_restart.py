@@ -88,7 +88,7 @@ def test_a_ranking_killed_in_the_middle_is_there_and_goes_on(server: Server, pag
     drop(page, red(tmp_path / "dropped", 24)[20:])
     expect(page.get_by_text("已放入 24 张图片")).to_be_visible()
     page.get_by_label("想找什么样的图片？").fill("红色")
-    page.get_by_role("button", name="开始排序").click()
+    page.get_by_role("button", name="开始重排序").click()
     expect(page.locator(".rank").nth(2)).to_be_visible()
     server.kill()
 
@@ -104,7 +104,7 @@ def test_a_ranking_killed_in_the_middle_is_there_and_goes_on(server: Server, pag
     expect(page.locator(".st-key-fit input").nth(1)).to_be_checked()
     expect(page.get_by_label("想找什么样的图片？")).to_have_value("红色")
     scored_before = len(server.scored())
-    page.get_by_role("button", name="开始排序").click()
+    page.get_by_role("button", name="开始重排序").click()
     expect(page.get_by_text(re.compile("^完成：24 张"))).to_be_visible()
     expect(page.locator(".rank")).to_have_count(24)
     expect(page.locator(".name").first).to_have_text("红23.png")
@@ -120,7 +120,7 @@ def test_a_finished_ranking_is_there_with_its_written_reasons(server: Server, pa
     drop(page, red(tmp_path / "dropped", 3))
     expect(page.get_by_text("已放入 3 张图片")).to_be_visible()
     page.get_by_label("想找什么样的图片？").fill("红色")
-    page.get_by_role("button", name="开始排序").click()
+    page.get_by_role("button", name="开始重排序").click()
     expect(page.get_by_text(re.compile("^完成：3 张"))).to_be_visible()
     expect(page.locator(".rank")).to_have_count(3)
     shown = page.locator(".rank").all_inner_texts()
@@ -145,7 +145,7 @@ def test_everything_kept_is_deleted_for_good_and_the_page_goes_on(server: Server
         drop(page, files)
         expect(page.get_by_text("已放入 3 张图片")).to_be_visible()
         page.get_by_label("想找什么样的图片？").fill("红色")
-        page.get_by_role("button", name="开始排序").click()
+        page.get_by_role("button", name="开始重排序").click()
         expect(page.get_by_text(re.compile("^完成：3 张"))).to_be_visible()
         if page.get_by_role("button", name="删除全部保存的内容").count() == 0:
             page.get_by_text("保存在本机", exact=True).click()
@@ -161,6 +161,6 @@ def test_everything_kept_is_deleted_for_good_and_the_page_goes_on(server: Server
 
     server.start(delay=0.0)
     open_page(page, server)
-    expect(page.get_by_role("button", name="开始排序")).to_be_visible()
+    expect(page.get_by_role("button", name="开始重排序")).to_be_visible()
     expect(page.get_by_text("已放入")).to_have_count(0)
     expect(page.locator(".rank")).to_have_count(0)

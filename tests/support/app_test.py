@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -52,7 +53,13 @@ def click(app: AppTest, label: str) -> AppTest:
     return next(button for button in app.button if button.label == label).click().run()
 
 
-def submit(app: AppTest, query: str, button: str = "开始排序") -> AppTest:
+def add_folder(app: AppTest, path: str | Path) -> AppTest:
+    """Press the button beside the folder box."""
+    app.text_input(key="folder").set_value(str(path))
+    return click(app, "添加")
+
+
+def submit(app: AppTest, query: str, button: str = "开始重排序") -> AppTest:
     app.text_input(key="query").set_value(query)
     return click(app, button)
 

@@ -64,3 +64,10 @@ def test_long_rankings_are_split_into_pages_of_24() -> None:
     assert text.count('class="name"') == 24
     assert "129.png" in text
     assert "100.png" not in text
+
+
+def test_pages_are_offered_before_a_second_one_is_needed() -> None:
+    files = ((f"{number}.png", red(number)) for number in range(100, 130))
+    app = rank(upload(open_page(), *files), "红色")
+    app.text_input(key="filter-name").set_value("129").run()
+    assert [pagination.proto.num_pages for pagination in app.get("pagination")] == [1]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from string import Formatter
@@ -13,7 +12,6 @@ import pytest
 
 from lychee_rerank import errors, ui
 from lychee_rerank.errors import ModelError, PictureProblem, QueryError
-from lychee_rerank.images.files import SPECIAL, FolderListing
 from lychee_rerank.text.score_parser import RULES
 from lychee_rerank.ui import i18n
 from lychee_rerank.ui.i18n import LANGUAGES, Language, t
@@ -137,17 +135,6 @@ def test_names_are_joined_and_cut_after_five(speak: Callable[[Language], None]) 
 def test_what_cannot_be_encoded_never_reaches_the_page(speak: Callable[[Language], None]) -> None:
     speak("en")
     assert t("aside", text="Mu\udcf1oz\ud83d", aside="x") == "Mu\ufffdoz\ufffd (x)"
-
-
-def test_what_is_left_out_of_folders_is_added_up_and_named(speak: Callable[[Language], None]) -> None:
-    speak("en")
-    first = FolderListing(Path("a"), (), Counter({".jxl": 2, "": 1}), ())
-    second = FolderListing(Path("b"), (), Counter({".jxl": 1, SPECIAL: 2, ".\udcf1": 1}), (Path("b/c\udcf1"),))
-    assert i18n.left_out_texts([first, second]) == [
-        "7 left out: 3 .jxl, 2 special, 1 without suffix, 1 .\ufffd",
-        "Folders that cannot be opened (1): b/c\ufffd",
-    ]
-    assert i18n.left_out_texts([]) == []
 
 
 def test_markdown_is_shown_as_typed() -> None:

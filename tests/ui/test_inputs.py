@@ -1,4 +1,4 @@
-"""Adding images, and what the page says when something is missing."""
+"""Adding images: dropped ones, a folder's, and the samples."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
-from support.app_test import app_state, click, html, open_page, rank, red, settle, submit, upload
+from support.app_test import add_folder, app_state, click, html, open_page, rank, red, settle, submit, upload
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
 TABS = {
@@ -18,59 +17,21 @@ TABS = {
 }
 
 
-def add(app: AppTest, path: str | Path) -> AppTest:
-    """Press the button beside the folder box."""
-    app.text_input(key="folder").set_value(str(path))
-    return click(app, "添加")
-
-
-def captions(app: object) -> str:
-    return " ".join(caption.value for caption in app.caption)  # type: ignore[attr-defined]
-
-
-def test_ranking_without_images_asks_for_images() -> None:
-    assert [warning.value for warning in submit(open_page(), "猫").warning] == ["请先放入图片，再开始排序。"]
-
-
-def test_an_empty_query_asks_for_one() -> None:
-    app = submit(upload(open_page(), ("a.png", red(10))), "")
-    assert app.warning[-1].value == "请先写一句话，说明想找什么样的图片。"
-
-
-def test_a_query_of_punctuation_asks_for_words() -> None:
-    app = submit(upload(open_page(), ("a.png", red(10))), "。。。")
-    assert "只有标点" in app.warning[-1].value
-
-
-def test_duplicate_contents_are_kept_once_and_named() -> None:
-    app = upload(open_page(), ("a.png", red(9)), ("b.png", red(9)))
-    assert "只保留一份" in captions(app)
-    assert any("已放入 1 张图片" in expander.label for expander in app.expander)
-
-
-def test_of_many_unreadable_files_five_are_named() -> None:
-    app = upload(open_page(), *((f"{number}.jpg", bytes([number])) for number in range(1, 8)))
-    warning = app.warning[0].value
-    assert "有 7 张无法读取" in warning
-    assert [f"{number}\\.jpg" in warning for number in range(1, 8)] == [True] * 5 + [False] * 2
-    assert "……" in warning
-
-
 def test_a_folder_that_does_not_exist_is_named() -> None:
-    assert "没有这个文件夹" in add(open_page(), "/no/such/folder").warning[0].value
+    assert "没有这个文件夹" in add_folder(open_page(), "/no/such/folder").warning[0].value
 
 
 def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
-    assert "这个文件夹里没有图片" in add(open_page(), tmp_path).warning[0].value
+    assert "这个文件夹里没有图片" in add_folder(open_page(), tmp_path).warning[0].value
     (tmp_path / "a.jxl").touch()
-    assert "这个文件夹里没有图片" in (warning := add(open_page(), tmp_path).warning[0].value)
+    assert "这个文件夹里没有图片" in (warning := add_folder(open_page(), tmp_path).warning[0].value)
     assert "1 个 \\.jxl" in warning
 
 
 def test_the_images_of_a_folder_are_ranked(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(red(100))
     for text in (f' "{tmp_path}" ', tmp_path.as_uri(), tmp_path / "x.png"):  # as copied from a file manager
-        app = add(open_page(), text)
+        app = add_folder(open_page(), text)
         assert not app.exception and not app.warning
         assert "x.png" in html(rank(settle(app), "红色"))
         click(app, "全部清除")
@@ -87,7 +48,7 @@ def test_the_images_of_a_folder_are_ranked(tmp_path: Path) -> None:
     ],
 )
 def test_a_path_that_cannot_be_used_is_answered_by_one_sentence(text: str, warning: str) -> None:
-    app = add(open_page(), text)
+    app = add_folder(open_page(), text)
     assert not app.exception
     assert [len(shown.value) < 500 for shown in app.warning] == [True]
     assert warning in app.warning[0].value
@@ -95,7 +56,7 @@ def test_a_path_that_cannot_be_used_is_answered_by_one_sentence(text: str, warni
 
 def test_without_a_home_directory_a_tilde_is_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as it does for a person without one
-    assert "没有这个文件夹或图片" in add(open_page(), "~/x").warning[0].value
+    assert "没有这个文件夹或图片" in add_folder(open_page(), "~/x").warning[0].value
 
 
 def test_a_path_below_a_closed_folder_is_called_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,37 +68,15 @@ def test_a_path_below_a_closed_folder_is_called_closed(tmp_path: Path, monkeypat
         return os_stat(path, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "stat", stat)
-    assert "无法打开" in (warning := add(open_page(), closed).warning[0].value) and "Permission denied" in warning
+    assert (
+        "无法打开" in (warning := add_folder(open_page(), closed).warning[0].value) and "Permission denied" in warning
+    )
 
 
 @posix
 def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.png")
-    assert "没有这个文件夹或图片" in add(open_page(), tmp_path / "x.png").warning[0].value
-
-
-def test_what_is_left_out_of_a_folder_is_said_until_all_is_cleared(tmp_path: Path) -> None:
-    (tmp_path / "x.png").write_bytes(red(100))
-    for name in ("a.jxl", "b.jxl", "c.jxl", "d.svg", "README"):
-        (tmp_path / name).touch()
-    app = settle(add(open_page(), tmp_path))
-    app = settle(add(app, tmp_path))  # once more: still the same files
-    assert "另有 5 个文件没有放入：3 个 \\.jxl、1 个" in captions(app)
-    assert "没有放入" not in captions(click(app, "全部清除"))
-
-
-def test_folders_that_cannot_be_opened_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "closed").mkdir()
-    (tmp_path / "x.png").write_bytes(red(100))
-    os_scandir = os.scandir
-
-    def scandir(folder: str | Path) -> object:
-        if str(folder).endswith("closed"):
-            raise PermissionError(13, "Permission denied")
-        return os_scandir(folder)
-
-    monkeypatch.setattr(os, "scandir", scandir)
-    assert "有 1 个文件夹无法打开：" in captions(settle(add(open_page(), tmp_path)))
+    assert "没有这个文件夹或图片" in add_folder(open_page(), tmp_path / "x.png").warning[0].value
 
 
 @posix
@@ -146,9 +85,9 @@ def test_names_that_are_not_utf_8_are_shown_in_every_tab(tmp_path: Path, languag
     for number, name in enumerate((b"Mu\xf1oz.png", b"Mu\xf2oz.png", b"a\nb\x1b[31m.png", b"gone\xff.png")):
         with open(os.fsencode(tmp_path) + b"/" + name, "wb") as file:
             file.write(red(50 * number) if number < 3 else b"no image")
-    add(open_page(), tmp_path)
+    add_folder(open_page(), tmp_path)
     settle(app := open_page(language))
-    rank_button = {"zh": "开始排序", "en": "Rank"}[language]
+    rank_button = {"zh": "开始重排序", "en": "Rerank"}[language]
     app = settle(submit(settle(submit(app, "红色", rank_button)), "红", rank_button))
     for tab in TABS[language]:
         app.session_state["tabs"] = tab
@@ -161,7 +100,7 @@ def test_a_dropped_video_is_not_kept_and_ranks_last_with_its_reason() -> None:
     app = upload(open_page("en"), ("clip.MOV", b"\0\0\0\x14ftypqt  " + bytes(1000)), ("a.png", red(9)))
     assert [image.source for image in app_state().library.images() if image.preview.problem] == [b""]
     reason = app_state().library.images()[1].preview.problem
-    settle(submit(app, "red", "Rank"))
+    settle(submit(app, "red", "Rerank"))
     last = app_state().jobs[-1].status().ranking[-1]
     assert (last.name, last.problem) == ("clip.MOV", reason)
     assert last.problem is not None and last.problem.code != "empty"

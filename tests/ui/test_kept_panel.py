@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from support.app_test import app_state, html, open_page, rank, red, restart, upload
+from support.app_test import html, open_page, rank, red, upload
 
 
 def captions(app: AppTest) -> str:
@@ -30,22 +30,3 @@ def test_where_nothing_can_be_kept_the_page_says_so_and_works(tmp_path: Path, mo
     assert "Rank 1 | Score: 7.8" in html(app)
     assert any("没有保存到本机" in warning.value for warning in app.warning)
     assert "没有存到本机" not in captions(app)
-
-
-def test_dropped_pictures_beyond_the_budget_are_counted() -> None:
-    app = open_page()
-    app_state().archive.dropped._budget = len(red(200))
-    app = upload(app, ("a.png", red(200)), ("b.png", red(10)))
-    assert "有 1 张拖入的图片没有存到本机（已存满 1.0 GiB）" in captions(app)
-    restart()
-    assert "没有存到本机" not in captions(open_page())
-    assert len(app_state().library.images()) == 1
-
-
-def test_a_full_disk_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.replace", fail)
-    app = upload(open_page(), ("a.png", red(200)))
-    assert "有 1 张拖入的图片没能存到本机（No space left on device）" in captions(app)

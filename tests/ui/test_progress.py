@@ -28,7 +28,7 @@ SCORING = JobStatus("scoring", 42, (RESULT,) * 12, (RESULT,), 0, 30.0, False, 12
         (replace(SCORING, state="loading"), "正在载入模型……第一次需要一点时间。"),
         (replace(SCORING, state="explaining", explained=3), "排序已完成，正在补写理由：3 / 42"),
         (replace(SCORING, state="done", seconds=126.0), "完成：42 张，用时 2 分钟。"),
-        (replace(SCORING, state="stopped", stopping=True), "已停止：12 / 42 张有结果。再按“开始排序”会接着排。"),
+        (replace(SCORING, state="stopped", stopping=True), "已停止：12 / 42 张有结果。再按“开始重排序”会接着排。"),
     ],
 )
 def test_every_state_of_a_ranking_has_its_text(speak: Callable[[Language], None], status: JobStatus, text: str) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Lock
 from typing import Literal
 
@@ -189,9 +190,17 @@ class Reranker:
     def _stream(
         self, messages: Messages, images: Iterable[ImageSource], options: ScoringOptions
     ) -> Generator[ImageScore, None, None]:
-        with closing(self._preprocessor.prefetch(images, options.fit)) as prepared:
+        prefill = partial(self._prefill, messages)
+        with closing(self._preprocessor.prefetch(images, options.fit, prefill)) as prepared:
             for index, image in enumerate(prepared):
                 yield self._score_image(messages, options.method, index, image)
+
+    def _prefill(self, messages: Messages) -> None:
+        try:
+            with self._backend_lock:
+                self._backend.prefill(messages)
+        except ModelError as error:
+            logger.debug("The prompt is prefilled again with the first image: %s", error)
 
     def _score_image(self, messages: Messages, method: ScoringMethod, index: int, image: PreparedImage) -> ImageScore:
         start = time.perf_counter()

@@ -42,6 +42,9 @@ class RednessBackend:
                 return GenerationOutput(answer[:length], tuple(range(length)), False)
         return GenerationOutput(answer, tuple(range(len(answer))), True)
 
+    def prefill(self, messages: Messages) -> None:
+        pass
+
     def has_image_features(self, key: str) -> bool:
         return key in self.encoded
 

@@ -77,25 +77,35 @@ class ImagePreprocessor:
             self._notes[key] = loaded.notes
         return loaded if loaded.problem else replace(loaded, image=self._resize(loaded.image))
 
-    def prefetch(self, sources: Iterable[ImageSource], fit: Fit) -> Generator[PreparedImage, None, None]:
-        """The prepared images in order, a few prepared ahead."""
-        return map_ahead(partial(self.prepare, fit=fit), sources)
+    def prefetch(
+        self, sources: Iterable[ImageSource], fit: Fit, meanwhile: Callable[[], None] = lambda: None
+    ) -> Generator[PreparedImage, None, None]:
+        """The prepared images in order, a few prepared ahead; see `map_ahead`."""
+        return map_ahead(partial(self.prepare, fit=fit), sources, meanwhile=meanwhile)
 
 
 def map_ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], *, threads: int = DECODING_THREADS
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    threads: int = DECODING_THREADS,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Generator[Result, None, None]:
     """`function` of each item in order, called in `threads` a few items ahead. Closing the generator ends the work.
 
-    The first call is made by the caller, and its result yielded before another item is taken: nothing shares the cores
-    with it, and a slow source delays it by nothing. Then the lead grows by one item a result, up to `2 * threads`.
+    The first result is yielded before another item is taken: only `meanwhile`, which the caller's thread runs, shares
+    the cores with it, and a slow source delays it by nothing. Then the lead grows by one item a result, up to
+    `2 * threads`.
     """
     iterator = iter(items)
-    yield from map(function, islice(iterator, 1))
     pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
     pending: deque[Future[Result]] = deque()
     limit = 2
     try:
+        for item in islice(iterator, 1):
+            first = pool.submit(function, item)
+            meanwhile()
+            yield first.result()
         for item in iterator:
             pending.append(pool.submit(function, item))
             if len(pending) >= limit:

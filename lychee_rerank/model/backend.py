@@ -48,6 +48,9 @@ class ScoringBackend(Protocol):
         `token_ids` are those of an earlier answer, which is continued as if it had been generated in one go.
         """
 
+    def prefill(self, messages: Messages) -> None:
+        """Compute what does not depend on the image, while the first one is decoded."""
+
     def has_image_features(self, key: str) -> bool:
         """Whether the features of this image (`LoadedImage.key`) are cached, so that its pixels are not needed."""
 

@@ -79,3 +79,8 @@ class GraphCache:
             buffer.copy_(tensor)
         recording.replay()
         return recording.output.clone()
+
+
+def relative_difference(tensor: Tensor, expected: Tensor) -> float:
+    """The norm of the difference, divided by that of `expected`."""
+    return float(torch.linalg.norm((tensor - expected).float()) / torch.linalg.norm(expected.float()))

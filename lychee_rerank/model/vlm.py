@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 from lychee_rerank.errors import ModelError
 from lychee_rerank.images.prefetch import PreparedImage
 from lychee_rerank.model.backend import GenerationOutput, YesNoOutput
-from lychee_rerank.model.cuda_graphs import GraphCache, supports_cuda_graphs
+from lychee_rerank.model.cuda_graphs import GraphCache, relative_difference, supports_cuda_graphs
 from lychee_rerank.model.decoder import Decoder, DynamicDecoder
 from lychee_rerank.model.image_cache import ImageFeatureCache
 from lychee_rerank.model.prompt_encoding import IMAGE_PAD, PromptEncoder
@@ -102,6 +102,11 @@ class VisionLanguageModel:
             finished = answer[-1] in self._eos_token_ids or len(answer) >= max_new_tokens
             return GenerationOutput(self._to_text(answer), tuple(answer), finished)
 
+    def prefill(self, messages: Messages) -> None:
+        """Prefill a prompt up to its image. Raises OutOfMemoryError or ModelError."""
+        with translated_errors(self._prefixes.clear), torch.inference_mode():
+            self._get_prefix(messages)
+
     def has_image_features(self, key: str) -> bool:
         """Whether the features of the image with this `LoadedImage.key` are cached."""
         return key in self._image_features
@@ -129,7 +134,7 @@ class VisionLanguageModel:
             self._vision.graphs = GraphCache()
             self._static_decoder = StaticDecoder(self._language_model)
             try:
-                difference = max(map(_relative_difference, self._sample_passes(), expected))
+                difference = max(map(relative_difference, self._sample_passes(), expected))
                 problem = f"they differ by {difference:.3f}" if difference > _MAX_GRAPH_DIFFERENCE else ""
             except RuntimeError as error:  # a driver that cannot record, too little memory
                 problem = str(error).partition("\n")[0]
@@ -286,10 +291,6 @@ def _deepstack_kwargs(features: ImageFeatures, embeddings: Tensor) -> dict[str, 
         return {}
     is_image = torch.arange(embeddings.shape[1], device=embeddings.device) < len(features.tokens)
     return {"visual_pos_masks": is_image[None], "deepstack_visual_embeds": list(features.deepstack)}
-
-
-def _relative_difference(tensor: Tensor, expected: Tensor) -> float:
-    return float(torch.linalg.norm((tensor - expected).float()) / torch.linalg.norm(expected.float()))
 
 
 def _eos_token_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:

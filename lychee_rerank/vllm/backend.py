@@ -78,6 +78,9 @@ class VLLMBackend:
         texts = ("".join(part.get("text", "<|image_pad|>") for part in message["content"]) for message in messages)
         return "\n".join(f"{message['role']}: {text}" for message, text in zip(messages, texts, strict=True))
 
+    def prefill(self, messages: Messages) -> None:
+        """Does nothing: a server keeps prompts by itself."""
+
     def has_image_features(self, key: str) -> bool:  # noqa: ARG002
         """Never: every request carries its pixels."""
         return False

@@ -108,6 +108,7 @@ def test_json_keeps_its_first_keys() -> None:
         "on_gpu": True,
         "on_empty_gpu": True,
         "least": {"yes_no": 1, "generate": 2},
+        "shortage": "",
     }
 
 

@@ -46,6 +46,9 @@ class BrightnessBackend:
     ) -> GenerationOutput:
         raise NotImplementedError("this model answers yes or no only")
 
+    def prefill(self, messages: Messages) -> None:
+        pass
+
     def has_image_features(self, key: str) -> bool:  # noqa: ARG002
         return False
 

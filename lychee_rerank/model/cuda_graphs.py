@@ -16,12 +16,19 @@ from cachetools import LRUCache
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from lychee_rerank.devices.memory import GIB
+
+# Of hidden states computed by other kernels, relative to their norm: rounding in BF16 gives about 0.01, an error in
+# mask or positions 0.1 and more. Scores are a function of the hidden states, but may hide an error at their ends.
+MAX_DIFFERENCE = 0.05
 _MAX_GRAPHS = 16
+_NEEDED_GIB = 1.4  # with a 7B: buffers, padding, and a KV cache of fixed size; 16.7 GiB in all instead of 15.5
 
 
-def supports_cuda_graphs(model: PreTrainedModel) -> bool:
-    """Whether the model is of a kind, and placed so, that its passes can be recorded: unquantized, whole on one GPU,
-    every decoder block attending to all tokens, and no block reading the image features anew (DeepStack).
+def supports_cuda_graphs(model: PreTrainedModel, reserve_gib: float) -> bool:
+    """Whether the model is of a kind, and placed so, that its passes can be recorded: unquantized, whole on one GPU
+    with room to spare, every decoder block attending to all tokens, and no block reading the image features anew
+    (DeepStack).
     """
     devices = {str(device) for device in (getattr(model, "hf_device_map", None) or {"": model.device}).values()}
     return (
@@ -30,6 +37,7 @@ def supports_cuda_graphs(model: PreTrainedModel) -> bool:
         and not getattr(model, "is_quantized", False)
         and not hasattr(model.config.vision_config, "deepstack_visual_indexes")
         and set(model.model.language_model.config.layer_types) == {"full_attention"}
+        and torch.cuda.mem_get_info(model.device)[0] > (reserve_gib + _NEEDED_GIB) * GIB
     )
 
 

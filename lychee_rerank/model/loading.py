@@ -113,7 +113,7 @@ def _load(
         device_map = _plan_device_map(folder, dtype, device_map, reserve_gib, quantize)
     model = _load_weights(folder, dtype, device_map, quantize)
     loaded = VisionLanguageModel(model, tokenizer, processor, template)
-    loaded.enable_cuda_graphs()
+    loaded.enable_cuda_graphs(reserve_gib)
     device_map = getattr(model, "hf_device_map", None) or {"": str(model.device)}
     summary = summarize(device_map, _bytes_by_part(model, device_map), reserve_gib)
     if quantize:

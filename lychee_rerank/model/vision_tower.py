@@ -25,7 +25,6 @@ from transformers.vision_utils import (
 
 from lychee_rerank.errors import ModelError
 from lychee_rerank.model.cuda_graphs import GraphCache
-from lychee_rerank.model.mlp_padding import pad_mlps
 from lychee_rerank.model.vision_attention import fuse_attention, rotary_factors
 from lychee_rerank.weights.families import find_family
 
@@ -69,7 +68,6 @@ class VisionTower:
         self.patches_per_token = self._config.spatial_merge_size**2
         self.graphs: GraphCache | None = None  # not for towers with DeepStack
         fuse_attention(self._tower)
-        pad_mlps(self._tower)
         _retain_freed_memory()
 
     def resize(self, image: Image.Image) -> Image.Image:

@@ -26,9 +26,10 @@ from transformers import PreTrainedModel
 from lychee_rerank.errors import ModelError
 from lychee_rerank.images.prefetch import PreparedImage
 from lychee_rerank.model.backend import GenerationOutput, YesNoOutput
-from lychee_rerank.model.cuda_graphs import GraphCache, relative_difference, supports_cuda_graphs
+from lychee_rerank.model.cuda_graphs import MAX_DIFFERENCE, GraphCache, relative_difference, supports_cuda_graphs
 from lychee_rerank.model.decoder import Decoder, DynamicDecoder
 from lychee_rerank.model.image_cache import ImageFeatureCache
+from lychee_rerank.model.mlp_padding import pad_mlps
 from lychee_rerank.model.prompt_encoding import IMAGE_PAD, PromptEncoder
 from lychee_rerank.model.prompt_prefix import PromptPrefix, text_positions
 from lychee_rerank.model.rms_norm import fuse_norms
@@ -39,9 +40,6 @@ from lychee_rerank.text.prompts import Messages, yes_no_messages
 from lychee_rerank.text.query import raw_query
 
 _CACHED_PREFIXES = 4
-# Of hidden states computed by other kernels, relative to their norm: rounding in BF16 gives about 0.01, an error in
-# mask or positions 0.1 and more. Scores are a function of the hidden states, but may hide an error at their ends.
-_MAX_GRAPH_DIFFERENCE = 0.05
 
 logger = logging.getLogger(__name__)
 
@@ -125,17 +123,18 @@ class VisionLanguageModel:
         self._prefixes.clear()
         self._image_features.clear()
 
-    def enable_cuda_graphs(self) -> None:
-        """Run passes as CUDA graphs from now on, if the model allows it and they compute the same as without."""
-        if not supports_cuda_graphs(self.model):
+    def enable_cuda_graphs(self, reserve_gib: float = 0.0) -> None:
+        """Run passes as CUDA graphs from now on, if they compute the same and leave `reserve_gib` of the GPU free."""
+        if not supports_cuda_graphs(self.model, reserve_gib):
             return
+        pad_mlps(self.model.model.visual)
         with torch.inference_mode():
             expected = self._sample_passes()
             self._vision.graphs = GraphCache()
             self._static_decoder = StaticDecoder(self._language_model)
             try:
                 difference = max(map(relative_difference, self._sample_passes(), expected))
-                problem = f"they differ by {difference:.3f}" if difference > _MAX_GRAPH_DIFFERENCE else ""
+                problem = f"they differ by {difference:.3f}" if difference > MAX_DIFFERENCE else ""
             except RuntimeError as error:  # a driver that cannot record, too little memory
                 problem = str(error).partition("\n")[0]
         if problem:

@@ -23,5 +23,5 @@ def pretend_cuda_graphs(monkeypatch: pytest.MonkeyPatch) -> list[None]:
 
     monkeypatch.setattr("lychee_rerank.model.cuda_graphs.record", record)
     monkeypatch.setattr("torch.cuda.graph_pool_handle", lambda: None)
-    monkeypatch.setattr("lychee_rerank.model.vlm.supports_cuda_graphs", lambda _model: True)
+    monkeypatch.setattr("lychee_rerank.model.vlm.supports_cuda_graphs", lambda *_: True)
     return replays

@@ -23,6 +23,7 @@ from transformers.vision_utils import (
     get_vision_window_index,
 )
 
+from lychee_rerank.devices.memory import GIB, MIB
 from lychee_rerank.errors import ModelError
 from lychee_rerank.model.cuda_graphs import GraphCache
 from lychee_rerank.model.vision_attention import fuse_attention, rotary_factors
@@ -68,7 +69,7 @@ class VisionTower:
         self.patches_per_token = self._config.spatial_merge_size**2
         self.graphs: GraphCache | None = None  # not for towers with DeepStack
         fuse_attention(self._tower)
-        _retain_freed_memory()
+        _retain_freed_memory(self._tower)
 
     def resize(self, image: Image.Image) -> Image.Image:
         """To sides that are multiples of the patches that share a token; nothing for an image of such a size."""
@@ -111,14 +112,15 @@ def _to_device(pixels: Tensor, device: torch.device) -> Tensor:
     return pixels.pin_memory().to(device, non_blocking=True)
 
 
-def _retain_freed_memory() -> None:
-    """Keep up to 64 MiB of freed memory for the next block, where the C library is glibc.
+def _retain_freed_memory(tower: torch.nn.Module) -> None:
+    """For a large tower on the CPU, keep up to 64 MiB of freed memory for the next block, where the C library is glibc.
 
     glibc returns large buffers to the system and gets them back page by page: 280,000 page faults an image in the 7B's
     tower, an eighth of its time. Once a buffer of 32 MiB was freed, those up to that size stay (M_MMAP_THRESHOLD in
     https://man7.org/linux/man-pages/man3/mallopt.3.html).
     """
-    torch.empty(32 * 2**20 - 2**16, dtype=torch.uint8)
+    if sum(weight.nbytes for weight in tower.parameters() if weight.device.type == "cpu") > GIB // 2:
+        torch.empty(32 * MIB - 2**16, dtype=torch.uint8)
 
 
 def _window_kwargs(grid: Tensor, tower: Any, position_ids: Tensor) -> dict[str, Any]:

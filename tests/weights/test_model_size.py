@@ -31,10 +31,10 @@ def test_the_published_part_sizes_are_those_of_the_architecture() -> None:
     """Against transformers' own model, made without memory."""
     from transformers import AutoTokenizer, Qwen2_5_VLForConditionalGeneration
 
-    from lychee_rerank.benchmark.random_weights import SIZES, _config
+    from lychee_rerank.benchmark.random_weights import SIZES, model_config
     from lychee_rerank.weights.locate import DEMO_FOLDER
 
-    config = _config(SIZES["7b"], AutoTokenizer.from_pretrained(DEMO_FOLDER, local_files_only=True))
+    config = model_config(SIZES["7b"], AutoTokenizer.from_pretrained(DEMO_FOLDER, local_files_only=True))
     with torch.device("meta"):
         model = Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=torch.bfloat16)
     assert sum(DEFAULT_MODEL_PART_SIZES.values()) == sum(weight.nbytes for weight in model.parameters())

@@ -8,9 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from support.page_server import FAKE_APP, serve_page
+from support.page_steps import open_empty
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -58,9 +59,7 @@ def context(browser: Browser, url: str) -> Iterator[BrowserContext]:
 def page(context: BrowserContext, store: Path) -> Page:
     """Without pictures, rankings and kept scores."""
     page = context.new_page()
-    page.goto("/")
-    page.get_by_role("button", name="全部清除").click()
-    expect(page.get_by_text("已放入")).to_have_count(0)
+    open_empty(page)
     with closing(sqlite3.connect(store / "kept.sqlite3")) as connection, connection:
         connection.execute("DELETE FROM scores")
     return page

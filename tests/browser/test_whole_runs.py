@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from support.images import encode, patchwork
 from support.page_server import ROOT, serve_page
+from support.page_steps import open_empty
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +32,7 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
     context = browser.new_context(locale="zh-CN", base_url=url, accept_downloads=True)
     page = context.new_page()
     page.set_default_timeout(30_000)
-    page.goto("/")
-    page.get_by_role("button", name="全部清除").click()
-    expect(page.get_by_text("已放入")).to_have_count(0)
+    open_empty(page)
     yield page
     context.close()
 

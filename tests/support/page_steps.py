@@ -11,6 +11,15 @@ from playwright.sync_api import Page, expect
 from support.images import encode
 
 
+def open_empty(page: Page, loaded: str = "已放入", empty: str = "还没有图片", clear: str = "全部清除") -> None:
+    """Open the page and take out what an earlier test left there."""
+    page.goto("/")
+    expect(page.get_by_text(loaded).or_(page.get_by_text(empty))).to_be_visible()
+    if page.get_by_text(loaded).is_visible():  # else nothing on the page would tell when a click has been served
+        page.get_by_role("button", name=clear).click()
+        expect(page.get_by_text(empty)).to_be_visible()
+
+
 def red(folder: Path, *amounts: int) -> list[Path]:
     files = [folder / f"红{amount}.png" for amount in amounts]
     for file, amount in zip(files, amounts, strict=True):

@@ -25,7 +25,7 @@ from lychee_rerank.model.quantization import Quantize
 from lychee_rerank.text.prompts import yes_no_messages
 from lychee_rerank.text.query import raw_query
 from lychee_rerank.weights.families import Family, architectures, find_family
-from lychee_rerank.weights.validate import read_chat_template, read_json
+from lychee_rerank.weights.validate import expected_shards, read_chat_template, read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -183,7 +183,7 @@ def _weights(model: PreTrainedModel, folder: Path) -> Iterator[tuple[str, Any]]:
     if sys.platform == "win32" or {weight.device.type for weight in model.parameters()} != {"cpu"}:
         yield from model.named_parameters()
         return
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in (folder / shard for shard in expected_shards(folder)):
         with safe_open(file, framework="pt") as header:
             names = header.keys()
         for name in names:

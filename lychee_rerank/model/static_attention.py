@@ -1,4 +1,4 @@
-"""The decoder's attention for CUDA graphs: over a KV cache of fixed size, in half the kernels of transformers'.
+"""The decoder's attention for CUDA graphs: over a KV cache of fixed size, in fewer kernels than transformers'.
 
 A recorded pass is a thousand small kernels, each of which takes a GPU some microseconds. Here query and key are rotated
 together (`vision_attention.py` does the same), the cache holds keys and values once for each query head, so that they

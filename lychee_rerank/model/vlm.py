@@ -146,8 +146,10 @@ class VisionLanguageModel:
         """To compare with, in the benchmark."""
         graphs = self._vision.graphs, self._static_decoder
         self._vision.graphs = self._static_decoder = None
-        yield
-        self._vision.graphs, self._static_decoder = graphs
+        try:
+            yield
+        finally:
+            self._vision.graphs, self._static_decoder = graphs
 
     @property
     def uses_cuda_graphs(self) -> bool:

@@ -127,7 +127,7 @@ def _check_config(folder: Path) -> Iterator[str]:
 def _check_weights(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
     problems: list[str] = []
     shapes: dict[str, Shape] = {}
-    for name, tensors in sorted(_expected_shards(folder).items()):
+    for name, tensors in sorted(expected_shards(folder).items()):
         try:
             shapes |= _read_shard(folder, name, tensors)
         except CheckpointError as error:
@@ -137,8 +137,8 @@ def _check_weights(folder: Path, config: Mapping[str, Any]) -> Iterator[str]:
         yield from check_against_config(shapes, config)
 
 
-def _expected_shards(folder: Path) -> dict[str, set[str]]:
-    """The weight files there should be, each with the tensors that the index lists for it."""
+def expected_shards(folder: Path) -> dict[str, set[str]]:
+    """The weight files there should be, each with the tensors that the index lists for it. Raises CheckpointError."""
     if not os.path.lexists(folder / INDEX):
         if os.path.lexists(folder / "model.safetensors"):
             return {"model.safetensors": set()}

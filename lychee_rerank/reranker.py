@@ -21,6 +21,7 @@ from lychee_rerank.images.load import LoadedImage
 from lychee_rerank.images.prefetch import DECODING_THREADS, ImagePreprocessor, ImageSource, PreparedImage
 from lychee_rerank.images.resize import Fit
 from lychee_rerank.model.backend import ScoringBackend
+from lychee_rerank.model.libraries import sleep_at_barriers
 from lychee_rerank.model.quantization import Quantize
 from lychee_rerank.results import ImageScore, ScoringMethod
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION, Messages, generate_messages, yes_no_messages
@@ -88,7 +89,7 @@ class Reranker:
         model: str = "auto",
         *,
         method: Literal["auto", "generate", "yes_no"] = "auto",
-        dtype: str = "bfloat16",
+        dtype: str = "auto",
         device_map: str | dict[str, object] = "auto",
         reserve_gib: float = 1.2,
         quantize: Quantize | None = None,
@@ -99,9 +100,12 @@ class Reranker:
         """Load a checkpoint: "auto" (the best on this machine), "demo", a folder, or the hub id of a downloaded model.
 
         method="auto" asks the loaded model for one score, which also warms it up: if the answer holds none, "yes_no"
-        is used. `quantize` ("8bit" or "4bit") takes less memory and changes scores.
+        is used. dtype="auto" is BF16, but float32 on a CPU without arithmetic for BF16, where that fits. On a CPU it
+        also decides how many threads torch uses; the environment variable OMP_NUM_THREADS overrules it.
+        `quantize` ("8bit" or "4bit") takes less memory and changes scores.
         Raises CheckpointError and ModelError.
         """
+        sleep_at_barriers()
         from lychee_rerank.model.loading import clear_traceback, load_model
 
         checkpoint = find_checkpoint(model)

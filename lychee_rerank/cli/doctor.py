@@ -63,6 +63,7 @@ def to_json(report: Report) -> dict[str, Any]:
     for entry, plan in zip(facts["plans"], report.plans, strict=True):
         del entry["device_map_plan"]
         entry |= {"words": plan.device_map_plan.summary, "on_gpu": plan.device_map_plan.on_gpu}
+        entry |= {"dtype": plan.device_map_plan.dtype}
     return facts
 
 
@@ -112,7 +113,8 @@ def _weights(report: Report) -> Iterator[str]:
 
 
 def _plan(plan: ModelPlan) -> Iterator[str]:
-    yield f"{plan.name}: {plan.device_map_plan.summary}" + ("" if plan.fits else ": too little memory")
+    summary, dtype = plan.device_map_plan.summary, plan.device_map_plan.dtype
+    yield f"{plan.name}: {summary}, in {dtype}" + ("" if plan.fits else ": too little memory")
     if plan.estimate:
         yes_no, generate = _format_range(plan.estimate.yes_no), _format_range(plan.estimate.generate)
         yield f"about {yes_no} a picture by yes/no, {generate} by a written score (estimated)"

@@ -43,6 +43,7 @@ def evaluate(
     fit: opt.FitInto = "crop",
     instruction: opt.Instruction = None,
     reserve: opt.Reserve = 1.2,
+    dtype: opt.Dtype = "auto",
     store: opt.Store = None,
     quiet: opt.Quiet = False,
 ) -> None:
@@ -55,7 +56,7 @@ def evaluate(
         check_drawable(plot)
     check_writable(*(file for file in (json, plot) if file))
     qrels = read_qrels(data)
-    reranker = open_reranker(model, server, method, fit, instruction, reserve, max_concurrency)
+    reranker = open_reranker(model, server, method, fit, instruction, reserve, dtype, max_concurrency)
     if not quiet:
         warn_about_demo(reranker, model, qrels.files)
     settings = _settings(reranker, method)

@@ -10,6 +10,7 @@ from typer import Argument, Option
 from lychee_rerank.images.resize import Fit
 
 MethodChoice = Literal["auto", "generate", "yes_no"]
+DtypeChoice = Literal["auto", "bfloat16", "float32"]
 
 Query = Annotated[
     str | None, Argument(metavar="QUERY", help="What you are looking for, in one sentence; omitted with --queries.")
@@ -65,6 +66,12 @@ Server = Annotated[
 ]
 MaxConcurrency = Annotated[
     int, Option("--at-once", metavar="N", min=1, help="Pictures sent to --server at the same time.")
+]
+Dtype = Annotated[
+    DtypeChoice,
+    Option(
+        help="Type of the weights; auto: bfloat16, but float32 on a CPU that cannot compute in bfloat16, if it fits."
+    ),
 ]
 Reserve = Annotated[float, Option(metavar="GIB", min=0, help="GiB of memory to leave free on each GPU.")]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lychee_rerank.cli.errors import stderr_console
-from lychee_rerank.cli.options import MethodChoice
+from lychee_rerank.cli.options import DtypeChoice, MethodChoice
 from lychee_rerank.images.resize import Fit
 from lychee_rerank.reranker import Reranker
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION
@@ -23,13 +23,16 @@ def open_reranker(
     fit: Fit,
     instruction: str | None,
     reserve_gib: float,
+    dtype: DtypeChoice,
     max_concurrency: int,
 ) -> Reranker:
     """Load `model`, or connect to the vLLM server at the URL `server`. Raises LycheeError."""
     instruction = instruction or DEFAULT_INSTRUCTION
     if not server:
         model = "demo" if find_checkpoint(model).is_demo else model  # `warn_about_demo` says so, not the log
-        return Reranker.from_pretrained(model, method=method, reserve_gib=reserve_gib, fit=fit, instruction=instruction)
+        return Reranker.from_pretrained(
+            model, method=method, dtype=dtype, reserve_gib=reserve_gib, fit=fit, instruction=instruction
+        )
     from lychee_rerank.vllm import connect
 
     return connect(server, method=method, fit=fit, instruction=instruction, max_concurrency=max_concurrency)

@@ -18,10 +18,15 @@ _OFFLOAD_DEVICES = frozenset({"cpu", "disk"})
 
 @dataclass(frozen=True)
 class DeviceMapPlan:
-    """Where the parts of a model are or will be: a `device_map` for transformers, and its `summary` for people."""
+    """Where the parts of a model are or will be: a `device_map` for transformers, and its `summary` for people.
+
+    dtype: the type of the weights; "" where it is not known. threads: how many compute it; None on a GPU.
+    """
 
     device_map: Mapping[str, DeviceId]
     summary: str
+    dtype: str = ""
+    threads: int | None = None
 
     @property
     def device_names(self) -> dict[str, str]:

@@ -54,7 +54,7 @@ def _title(device: DeviceId) -> str:
     if isinstance(device, int):
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
-    return f"{threads} thread{'s' * (threads > 1)}" if device == "cpu" else platform.machine()
+    return ("1 thread" if threads == 1 else f"up to {threads} threads") if device == "cpu" else platform.machine()
 
 
 def first_line(message: object) -> str:

@@ -15,7 +15,7 @@ _LEAST_SECONDS, _REPEATS = 0.03, 7
 
 @dataclass(frozen=True)
 class DeviceSpeed:
-    """flops: operations a second in BF16 matrix products. launch_time: seconds to start one small operation.
+    """flops: operations a second in matrix products. launch_time: seconds to start one small operation.
     read_rate: bytes of weights a second from the device's own memory. transfer_rate: the same from CPU memory to a GPU.
     """
 
@@ -25,10 +25,10 @@ class DeviceSpeed:
     transfer_rate: float | None = None
 
 
-def measure_speed(device: DeviceId) -> DeviceSpeed:
-    """With the shapes of Qwen2.5-VL-7B in BF16 and 202 tokens, in one to two seconds.
+def measure_speed(device: DeviceId, dtype: str = "bfloat16") -> DeviceSpeed:
+    """With the shapes of Qwen2.5-VL-7B and 202 tokens, in one to two seconds.
 
-    Raises RuntimeError if the device fails or has no room for a matrix of 136 MB.
+    Raises RuntimeError if the device fails or has no room for a matrix of 136 MB (BF16).
     """
     import torch
     from torch.nn.functional import linear, rms_norm
@@ -47,7 +47,7 @@ def measure_speed(device: DeviceId) -> DeviceSpeed:
         return min(timer.repeat(_REPEATS, count)) / count  # whatever else the machine does only adds to it
 
     with torch.inference_mode():
-        weight = torch.ones(18_944, 3584, dtype=torch.bfloat16, device=target)  # of an MLP
+        weight = torch.ones(18_944, 3584, dtype=getattr(torch, dtype), device=target)  # of an MLP
         square = weight if is_gpu else weight[:2048, :2048].contiguous()  # a slow CPU must be done in time too
         rows, row, small = square.new_ones(202, square.shape[1]), weight.new_ones(1, 3584), weight.new_ones(1, 256)
         host = torch.ones(2**25, dtype=torch.uint8)

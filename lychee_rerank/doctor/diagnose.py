@@ -12,6 +12,7 @@ from lychee_rerank.devices.device_map import plan_device_map
 from lychee_rerank.devices.inventory import Device, first_line, list_devices
 from lychee_rerank.devices.memory import DeviceId
 from lychee_rerank.devices.nvidia import list_gpus
+from lychee_rerank.devices.speed import measure_speed
 from lychee_rerank.doctor.estimate import estimate
 from lychee_rerank.doctor.recommend import recommend
 from lychee_rerank.doctor.redact import redact
@@ -79,6 +80,7 @@ def _plan_models(
     """Of the checkpoint in use, and of the published weights as long as they are not."""
     import torch
 
+    from lychee_rerank.model.dtype import choose_dtype
     from lychee_rerank.model.loading import part_sizes
     from lychee_rerank.model.memory_shortage import describe_shortage
 
@@ -87,11 +89,19 @@ def _plan_models(
     speeds = {device_id: device.speed for device_id, device in devices.items() if device.speed}
 
     def plan(name: str, sizes: Mapping[str, int], vision: model_size.VisionWorkload, installed: bool) -> ModelPlan:
-        device_map_plan = plan_device_map(sizes, free, reserve_gib)
+        device_map_plan, rates, bytes_per_weight = plan_device_map(sizes, free, reserve_gib), speeds, 2
+        dtype = choose_dtype(device_map_plan, sizes, free)
+        if dtype == "float32":
+            sizes, bytes_per_weight = {part: 2 * size for part, size in sizes.items()}, 4
+            device_map_plan = plan_device_map(sizes, free, reserve_gib)
+            rates = {"cpu": measure_speed("cpu", dtype)} if speeds else {}
+        device_map_plan = replace(device_map_plan, dtype=dtype)
         shortage = describe_shortage(sizes, free, reserve_gib, name=name)
         fits_empty_gpu = plan_device_map(sizes, total, reserve_gib).on_gpu
-        seconds = None if shortage else estimate(sizes, device_map_plan.device_map, vision, speeds)
-        return ModelPlan(name, installed, device_map_plan, not shortage, fits_empty_gpu, seconds, shortage)
+        seconds = estimate(sizes, device_map_plan.device_map, vision, rates, bytes_per_weight=bytes_per_weight)
+        return ModelPlan(
+            name, installed, device_map_plan, not shortage, fits_empty_gpu, None if shortage else seconds, shortage
+        )
 
     if checkpoint:
         try:

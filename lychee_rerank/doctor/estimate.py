@@ -30,6 +30,7 @@ def estimate(
     speeds: Mapping[DeviceId, DeviceSpeed],
     *,
     new_tokens: int = 7,  # "得分：8.6分。"
+    bytes_per_weight: int = 2,
 ) -> Estimate | None:
     """The shortest time an image can take; a part in CPU memory beside a GPU is copied to the GPU for every pass.
 
@@ -45,7 +46,7 @@ def estimate(
         speed = speeds[compute_devices[part]]
         is_copied = compute_devices[part] != device_map[part]
         copy = size / speed.transfer_rate if is_copied and speed.transfer_rate else 0.0
-        arithmetic = size * rows / speed.flops  # a weight has two bytes in BF16
+        arithmetic = 2 * size / bytes_per_weight * rows / speed.flops
         return copy + max(arithmetic, size / speed.read_rate, operations * speed.launch_time)
 
     def decoder_seconds(rows: int) -> float:

@@ -17,8 +17,10 @@ from safetensors import safe_open
 
 from lychee_rerank.devices.device_map import DeviceMapPlan, plan_device_map, summarize
 from lychee_rerank.devices.memory import CacheReleaser, DeviceId, cpu_usage, free_memory
+from lychee_rerank.devices.processor import computes_bfloat16
 from lychee_rerank.errors import CheckpointError, LycheeError, ModelError, OutOfMemoryError
 from lychee_rerank.model import quantization
+from lychee_rerank.model.dtype import choose_dtype
 from lychee_rerank.model.memory_shortage import describe_shortage
 from lychee_rerank.model.prompt_encoding import IMAGE_PAD, PromptEncoder
 from lychee_rerank.model.quantization import Quantize
@@ -44,25 +46,24 @@ DeviceMap = str | Mapping[str, Any]  # one device, or a device for each part
 def load_model(
     folder: Path,
     *,
-    dtype: str = "bfloat16",
+    dtype: str = "auto",
     device_map: DeviceMap = "auto",
     reserve_gib: float = 1.2,
     quantize: Quantize | None = None,
 ) -> tuple[VisionLanguageModel, DeviceMapPlan]:
     """Load a checkpoint folder of one of the `FAMILIES`, after releasing what an earlier model left cached.
 
+    `dtype` is "auto" (BF16; see `choose_dtype` for the exception), or the name of a torch type.
     `device_map` is "auto" (GPUs first, `reserve_gib` kept free on each, the rest on the CPU), a device, or a full map.
     `quantize` is "8bit" or "4bit" for less memory and other scores. Raises CheckpointError for files that cannot be
     used, OutOfMemoryError, before anything is read, where memory is too short, and ModelError for what goes wrong while
     loading; an error that is kept holds no weights.
     """
-    import torch
-
     if quantize:
         quantization.check(quantize)
     CacheReleaser().release()
     try:
-        return _load(folder, getattr(torch, dtype), device_map, reserve_gib, quantize)
+        return _load(folder, dtype, device_map, reserve_gib, quantize)
     except LycheeError as error:
         clear_traceback(error)
         raise
@@ -96,11 +97,13 @@ def part_sizes(folder: Path, dtype: Any, quantize: Quantize | None = None) -> di
 
 
 def _load(
-    folder: Path, dtype: Any, device_map: DeviceMap, reserve_gib: float, quantize: Quantize | None
+    folder: Path, dtype: str, device_map: DeviceMap, reserve_gib: float, quantize: Quantize | None
 ) -> tuple[VisionLanguageModel, DeviceMapPlan]:
+    import torch
     import transformers
     from transformers.utils import logging as transformers_logging
 
+    from lychee_rerank.model.cpu_threads import choose_thread_count
     from lychee_rerank.model.vlm import VisionLanguageModel
 
     transformers_logging.disable_progress_bar()
@@ -109,17 +112,24 @@ def _load(
     processor = processor_class.from_pretrained(folder, local_files_only=True)
     template = read_chat_template(folder)
     _check_template(tokenizer, template, folder)
+    if dtype == "auto":
+        dtype = "bfloat16" if quantize else _choose_dtype(folder, device_map, reserve_gib)
     if device_map in ("auto", "cpu"):
-        device_map = _plan_device_map(folder, dtype, device_map, reserve_gib, quantize)
-    model = _load_weights(folder, dtype, device_map, quantize)
+        device_map = _plan_device_map(folder, getattr(torch, dtype), device_map, reserve_gib, quantize)
+    model = _load_weights(folder, getattr(torch, dtype), device_map, quantize)
     loaded = VisionLanguageModel(model, tokenizer, processor, template)
     loaded.enable_cuda_graphs(reserve_gib)
+    if {weight.device.type for weight in model.parameters()} == {"cpu"}:
+        loaded.threads = choose_thread_count(loaded)
     device_map = getattr(model, "hf_device_map", None) or {"": str(model.device)}
     summary = summarize(device_map, _bytes_by_part(model, device_map), reserve_gib)
     if quantize:
         summary = f"{summary}; {quantization.summary(quantize)}"
+    summary = f"{summary}, in {dtype}"
+    if loaded.threads:
+        summary += f", {loaded.threads} thread{'s' * (loaded.threads > 1)}"
     logger.log(logging.WARNING if quantize else logging.INFO, "%s: %s", folder.name, summary)
-    return loaded, DeviceMapPlan(device_map, summary)
+    return loaded, DeviceMapPlan(device_map, summary, dtype, loaded.threads)
 
 
 def _to_lychee_error(error: Exception, folder: Path) -> LycheeError:
@@ -211,6 +221,15 @@ def _unusable(folder: Path, problem: str) -> CheckpointError:
     return CheckpointError(f"The checkpoint in {folder} cannot be used: {problem}.")
 
 
+def _choose_dtype(folder: Path, device_map: DeviceMap, reserve_gib: float) -> str:
+    import torch
+
+    if device_map not in ("auto", "cpu") or computes_bfloat16():
+        return "bfloat16"
+    sizes, free_bytes = part_sizes(folder, torch.bfloat16), _free_bytes(device_map)
+    return choose_dtype(plan_device_map(sizes, free_bytes, reserve_gib), sizes, free_bytes)
+
+
 def _plan_device_map(
     folder: Path, dtype: Any, device_map: DeviceMap, reserve_gib: float, quantize: Quantize | None
 ) -> DeviceMap:
@@ -218,7 +237,7 @@ def _plan_device_map(
 
     Raises OutOfMemoryError if they do not fit there. A model that runs from the disk in part is only warned about.
     """
-    free_bytes: dict[DeviceId, int] = free_memory() if device_map == "auto" else {"cpu": cpu_usage().free}
+    free_bytes = _free_bytes(device_map)
     offloaded_sizes = part_sizes(folder, dtype)
     sizes = part_sizes(folder, dtype, quantize) if quantize else offloaded_sizes
     plan = plan_device_map(sizes, free_bytes, reserve_gib, offloaded_sizes=offloaded_sizes)
@@ -228,6 +247,10 @@ def _plan_device_map(
         logger.warning("%s", shortage)
     logger.info("Loading %s: %s", folder.name, plan.summary)
     return plan.device_map if set(free_bytes) - {"cpu"} else "cpu"
+
+
+def _free_bytes(device_map: DeviceMap) -> dict[DeviceId, int]:
+    return free_memory() if device_map == "auto" else {"cpu": cpu_usage().free}
 
 
 def _bytes_by_part(model: PreTrainedModel, parts: Iterable[str], quantize: Quantize | None = None) -> dict[str, int]:

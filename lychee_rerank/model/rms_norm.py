@@ -23,6 +23,18 @@ def fuse_norms(model: nn.Module, fused: bool = True) -> None:
             replace_forward(norm, _fused_forward if fused else type(norm).forward)
 
 
+def keep_sums_in_float32(language_model: Any, embed: nn.Module) -> None:
+    """Most of a score's rounding error is the residual stream's and the last norm's (tools/precision.py).
+
+    Embeddings, the output of `embed`, enter in float32, blocks add to them, and only what other norms hand to matrix
+    products is rounded.
+    """
+    language_model.norm.output_dtype = torch.float32
+    language_model.rotary_emb.register_forward_pre_hook(  # its cosines get the type of its argument
+        lambda _module, args: (args[0].to(embed.weight.dtype), *args[1:])
+    )
+
+
 def replace_forward(module: nn.Module, forward: Callable[..., Tensor]) -> None:
     """Make a function of the module and its inputs the module's forward."""
     # accelerate wraps `forward` of a module that it moves between devices, and keeps the original beside it.

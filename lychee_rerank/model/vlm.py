@@ -32,7 +32,7 @@ from lychee_rerank.model.image_cache import ImageFeatureCache
 from lychee_rerank.model.mlp_padding import pad_mlps
 from lychee_rerank.model.prompt_encoding import IMAGE_PAD, PromptEncoder
 from lychee_rerank.model.prompt_prefix import PromptPrefix, text_positions
-from lychee_rerank.model.rms_norm import fuse_norms
+from lychee_rerank.model.rms_norm import fuse_norms, keep_sums_in_float32
 from lychee_rerank.model.static_decoder import StaticDecoder
 from lychee_rerank.model.torch_errors import translated_errors
 from lychee_rerank.model.vision_tower import ImageFeatures, VisionTower
@@ -52,6 +52,7 @@ class VisionLanguageModel:
         self.tokenizer = tokenizer
         self.image_processor = image_processor
         self.chat_template = chat_template
+        self.threads: int | None = None  # of torch, on a CPU; None leaves them as they are
         self._language_model = model.model.language_model
         self._static_decoder: StaticDecoder | None = None
         self._embed = model.get_input_embeddings()
@@ -59,7 +60,7 @@ class VisionLanguageModel:
         self._lm_head = model.get_output_embeddings()
         self._vision = VisionTower(model, image_processor)
         fuse_norms(model)
-        self._keep_sums_in_float32()
+        keep_sums_in_float32(self._language_model, self._embed)
         self._prompts = PromptEncoder(tokenizer, chat_template)
         self._prefixes: LRUCache[str, PromptPrefix] = LRUCache(_CACHED_PREFIXES)
         self._image_features = ImageFeatureCache()
@@ -69,7 +70,7 @@ class VisionLanguageModel:
 
     def score_yes_no(self, messages: Messages, image: PreparedImage) -> YesNoOutput:
         """Softmax over the logits of yes and no as the next token. Raises OutOfMemoryError or ModelError."""
-        with translated_errors(self._prefixes.clear), torch.inference_mode():
+        with self._inference():
             prefix, features = self._get_prefix(messages), self._get_image_features(image)
             decoder = self._open_decoder(prefix, features)
             last_hidden = self._prefill(decoder, prefix, features, [])[:, -1]  # (1, hidden)
@@ -91,7 +92,7 @@ class VisionLanguageModel:
         max_new_tokens: int = 160,
     ) -> GenerationOutput:
         """A greedy answer, or the rest of one; see `ScoringBackend`. Raises OutOfMemoryError or ModelError."""
-        with translated_errors(self._prefixes.clear), torch.inference_mode():
+        with self._inference():
             prefix, features = self._get_prefix(messages), self._get_image_features(image)
             decoder = self._open_decoder(prefix, features, max_new_tokens)
             answer = self._speculative_greedy_decode(decoder, prefix, features, list(token_ids), stop, max_new_tokens)
@@ -102,7 +103,7 @@ class VisionLanguageModel:
 
     def prefill(self, messages: Messages) -> None:
         """Prefill a prompt up to its image. Raises OutOfMemoryError or ModelError."""
-        with translated_errors(self._prefixes.clear), torch.inference_mode():
+        with self._inference():
             self._get_prefix(messages)
 
     def has_image_features(self, key: str) -> bool:
@@ -115,7 +116,7 @@ class VisionLanguageModel:
 
     def encode_image(self, image: PreparedImage) -> None:
         """Compute and cache an image's features ahead of any query. Raises OutOfMemoryError or ModelError."""
-        with translated_errors(self._prefixes.clear), torch.inference_mode():
+        with self._inference():
             self._get_image_features(image)
 
     def clear_cache(self) -> None:
@@ -159,16 +160,13 @@ class VisionLanguageModel:
         """The whole prompt as the model reads it, with `<|image_pad|>` for the image."""
         return self._prompts.prompt_text(messages)
 
-    def _keep_sums_in_float32(self) -> None:
-        """Most of a score's rounding error is the residual stream's and the last norm's (tools/precision.py).
-
-        Embeddings enter in float32, blocks add to them, and only what other norms hand to matrix products is rounded.
-        """
-        embed = self._embed
-        self._language_model.norm.output_dtype = torch.float32
-        self._language_model.rotary_emb.register_forward_pre_hook(  # its cosines get the type of its argument
-            lambda _module, args: (args[0].to(embed.weight.dtype), *args[1:])
-        )
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """Around a pass. torch counts its threads for each thread that calls it, so they are set in the one scoring."""
+        if self.threads and torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+        with translated_errors(self._prefixes.clear), torch.inference_mode():
+            yield
 
     def _sample_passes(self) -> list[Tensor]:
         """What the vision tower, a prefill and a decoding step compute for one image and prompt."""

@@ -27,10 +27,13 @@ _IMPORTED_AT_ONCE = 1000
 
 def score_settings(reranker: Reranker, query: Query, options: ScoringOptions | None = None) -> dict[str, object]:
     """All that can change a score besides the image: the prompt, which holds query and instruction, the method, the
-    fit, the weights, and the versions of the code that prepares images and reads answers.
+    fit, the weights and their type, and the versions of the code that prepares images and reads answers.
     """
     options = options or reranker.options
+    dtype = reranker.device_map_plan.dtype
     return {
+        # Scores in BF16 were kept before there was another type, and without a name for it.
+        **({} if dtype in ("", "bfloat16") else {"dtype": dtype}),
         "prompt": reranker.prompt_text(query, options=options),
         "method": options.method,
         "fit": options.fit,

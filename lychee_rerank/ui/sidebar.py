@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from lychee_rerank.devices.device_map import DeviceMapPlan
 from lychee_rerank.devices.memory import device_name, format_bytes, memory_usage
 from lychee_rerank.ui import download_panel, kept_panel, saved_settings
 from lychee_rerank.ui.i18n import LANGUAGES, page_language, t
@@ -69,6 +70,8 @@ def _model(state: AppState, checkpoints: list[Checkpoint]) -> str:
         st.caption(t("model_broken", name=broken.name, problems=t("semicolon").join(broken.problems)))
     used = state.reranker.checkpoint if state.reranker is not None else None
     st.caption(t("model_in_use", name=_label(used)) if used else t("model_none"))
+    if state.reranker is not None:
+        _precision(state.reranker.device_map_plan)
     demo = used.is_demo if used else model == "demo" or (model == "auto" and all(entry.is_demo for entry in valid))
     if demo:
         st.info(t("demo_banner"))
@@ -83,6 +86,14 @@ def _other_model() -> str:
     if is_http_url(model):
         st.warning(t("server_banner"))
     return model
+
+
+def _precision(plan: DeviceMapPlan) -> None:
+    """The type that the model was loaded in, and the threads that compute it where a CPU does; not of a server's."""
+    if plan.dtype:
+        dtype = {"bfloat16": "BF16"}.get(plan.dtype, plan.dtype)
+        text = "model_threads" if plan.threads else "model_dtype"
+        st.caption(t(text, dtype=dtype, threads=plan.threads))
 
 
 def _label(checkpoint: Checkpoint) -> str:

@@ -67,7 +67,7 @@ def test_an_estimate_is_shown_as_a_range() -> None:
 
 def test_a_plan_that_memory_does_not_allow_says_so() -> None:
     plan = replace(READY.plans[0], fits=False)
-    assert "28 of 28 blocks on GPU 0: too little memory" in render(replace(READY, plans=(plan,)))
+    assert "28 of 28 blocks on GPU 0, in bfloat16: too little memory" in render(replace(READY, plans=(plan,)))
 
 
 def test_text_in_brackets_is_not_read_as_markup() -> None:
@@ -104,6 +104,7 @@ def test_json_keeps_its_first_keys() -> None:
         "name": "vec-ai/lychee-rerank-mm",
         "here": True,
         "words": "28 of 28 blocks on GPU 0",
+        "dtype": "bfloat16",
         "fits": True,
         "on_gpu": True,
         "on_empty_gpu": True,

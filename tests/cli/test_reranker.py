@@ -23,7 +23,7 @@ DEMO = Reranker(
 def test_a_server_is_connected_to_instead_of_loading_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr("lychee_rerank.vllm.connect", lambda url, **options: calls.append((url, options)))
-    open_reranker("demo", "http://host:8000", "yes_no", "whole", "Find it.", 1.2, 7)
+    open_reranker("demo", "http://host:8000", "yes_no", "whole", "Find it.", 1.2, "auto", 7)
     options = {"method": "yes_no", "fit": "whole", "instruction": "Find it.", "max_concurrency": 7}
     assert calls == [("http://host:8000", options)]
 
@@ -31,8 +31,14 @@ def test_a_server_is_connected_to_instead_of_loading_a_model(monkeypatch: pytest
 def test_a_model_is_loaded_with_the_default_instruction(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr(Reranker, "from_pretrained", lambda model, **options: calls.append((model, options)))
-    open_reranker("demo", None, "auto", "crop", None, 2.0, 32)
-    options = {"method": "auto", "fit": "crop", "instruction": DEFAULT_INSTRUCTION, "reserve_gib": 2.0}
+    open_reranker("demo", None, "auto", "crop", None, 2.0, "float32", 32)
+    options = {
+        "method": "auto",
+        "fit": "crop",
+        "instruction": DEFAULT_INSTRUCTION,
+        "reserve_gib": 2.0,
+        "dtype": "float32",
+    }
     assert calls == [("demo", options)]
 
 

@@ -46,6 +46,18 @@ def test_with_only_the_demo_the_published_weights_are_planned_too(machine: Path)
     assert published.estimate is None
 
 
+def test_on_a_cpu_without_bf16_the_type_follows_the_memory(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = DeviceMemory("cpu", 0, 0, 24 * GIB, 24 * GIB)
+    monkeypatch.setattr(inventory, "cpu_usage", lambda: cpu)
+    monkeypatch.setattr("lychee_rerank.model.dtype.computes_bfloat16", lambda: False)
+    monkeypatch.setattr(diagnose_module, "measure_speed", lambda *_: CPU_SPEED)
+    monkeypatch.setattr(inventory, "measure_speed", lambda *_: CPU_SPEED)
+    demo, published = diagnose().plans
+    assert (demo.device_map_plan.dtype, published.device_map_plan.dtype) == ("float32", "bfloat16")
+    assert "31 MiB" in demo.device_map_plan.summary
+    assert demo.estimate
+
+
 def test_installed_weights_are_the_only_ones_planned(machine: Path, published: Path) -> None:
     copy_to_hub_cache(published, machine)
     report = diagnose(measure=False)

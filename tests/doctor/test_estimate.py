@@ -66,6 +66,14 @@ def test_without_a_gpu_the_cpu_does_the_work() -> None:
     assert result.yes_no == pytest.approx((2 * 676_550_144 * 784 + 2 * 28 * 233_057_792 * 202) / 500e9)
 
 
+def test_twice_the_bytes_are_the_same_arithmetic() -> None:
+    sizes = {part: 2 * size for part, size in DEFAULT_MODEL_PART_SIZES.items()}
+    speeds: dict[DeviceId, DeviceSpeed] = {"cpu": CPU}
+    result = estimate(sizes, device_map("cpu"), DEFAULT_MODEL_VISION, speeds, bytes_per_weight=4)
+    assert result is not None
+    assert result.yes_no == estimate_published(device_map("cpu"), speeds).yes_no
+
+
 @pytest.mark.parametrize("devices", [device_map(0, "disk"), device_map(0, 1)])
 def test_with_a_part_on_an_unmeasured_device_there_is_no_estimate(devices: dict[str, DeviceId]) -> None:
     assert estimate(DEFAULT_MODEL_PART_SIZES, devices, DEFAULT_MODEL_VISION, {0: H200, "cpu": CPU}) is None

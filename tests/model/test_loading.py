@@ -62,6 +62,24 @@ def test_a_model_that_fits_goes_to_an_apple_gpu_as_stored(
     assert from_pretrained_kwargs["dtype"] == torch.bfloat16
 
 
+@pytest.mark.parametrize(("computes_bfloat16", "dtype"), [(True, "bfloat16"), (False, "float32")])
+@pytest.mark.parametrize("device_map", ["auto", "cpu"])
+def test_on_a_cpu_the_weights_have_the_type_that_it_computes(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, computes_bfloat16: bool, dtype: str, device_map: str
+) -> None:
+    for module in ("loading", "dtype"):
+        monkeypatch.setattr(f"lychee_rerank.model.{module}.computes_bfloat16", lambda: computes_bfloat16)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    loaded, plan = load_model(checkpoint, device_map=device_map)
+    assert {str(weight.dtype) for weight in loaded.model.parameters()} == {f"torch.{dtype}"}
+    assert plan.dtype == dtype
+
+
+def test_a_type_that_was_asked_for_is_taken(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lychee_rerank.model.loading.computes_bfloat16", lambda: False)
+    assert load_model(checkpoint, dtype="bfloat16", device_map="cpu")[1].dtype == "bfloat16"
+
+
 def test_a_model_that_does_not_fit_an_apple_gpu_runs_from_the_cpu(
     checkpoint: Path, from_pretrained_kwargs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lychee_rerank.devices.device_map import DeviceMapPlan
 from lychee_rerank.errors import StoreError
 from lychee_rerank.rankings import store as store_module
 from lychee_rerank.rankings.database import FILE_NAME, Database
@@ -166,14 +167,21 @@ def test_settings_hold_prompt_method_fit_weights_and_versions_and_no_names(tmp_p
     renamed = replace(reranker.checkpoint, name="another name", source="huggingface")
     moved = Reranker(backend, checkpoint=renamed, options=reranker.options)
     assert score_settings(moved, query) == settings
+
+    def in_type(dtype: str) -> Reranker:
+        plan = DeviceMapPlan({"": "cpu"}, "", dtype)
+        return Reranker(backend, checkpoint=reranker.checkpoint, options=reranker.options, device_map_plan=plan)
+
+    assert score_settings(in_type("bfloat16"), query) == settings, "kept before there was another type"
     others = [
+        score_settings(in_type("float32"), query),
         score_settings(reranker, normalize_query("blue")),
         score_settings(retrained, query),
         score_settings(reranker, query, replace(reranker.options, method="generate")),
         score_settings(reranker, query, replace(reranker.options, instruction="Find another.")),
         score_settings(reranker, query, replace(reranker.options, fit="whole")),
     ]
-    assert len({str(each) for each in (settings, *others)}) == 6
+    assert len({str(each) for each in (settings, *others)}) == 7
 
 
 @pytest.mark.parametrize("version", ["PREPARATION_VERSION", "PARSER_VERSION"])

@@ -28,8 +28,8 @@ VERSIONS = {
     "driver": "570.86",
 }
 CPU_VERSIONS = {**VERSIONS, "torch": "2.15.0+cpu", "build": "CPU only"}
-ON_GPU = DeviceMapPlan({"lm_head": 0}, "28 of 28 blocks on GPU 0")
-ON_CPU = DeviceMapPlan({"lm_head": "cpu"}, "28 of 28 blocks on CPU")
+ON_GPU = DeviceMapPlan({"lm_head": 0}, "28 of 28 blocks on GPU 0", "bfloat16")
+ON_CPU = DeviceMapPlan({"lm_head": "cpu"}, "28 of 28 blocks on CPU", "bfloat16")
 
 
 def locations(

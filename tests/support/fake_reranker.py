@@ -28,7 +28,7 @@ class FakeReranker:
     method = "generate"
     decoding_threads = 2
     checkpoint = Checkpoint(Path("fake"), "fake", "argument")
-    device_map_plan = DeviceMapPlan({"": "cpu"}, "everything on CPU, 0.0 GB")
+    device_map_plan = DeviceMapPlan({"": "cpu"}, "everything on CPU, 0.0 GB", "float32", 1)
 
     def __init__(self, delay: float = 0.0, log: Path | None = None) -> None:
         self.delay = delay

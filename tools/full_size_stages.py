@@ -21,9 +21,9 @@ from typing import TypeVar
 import torch
 
 from lychee_rerank.benchmark.baseline import TransformersBaseline
-from lychee_rerank.benchmark.bench import random_photos
 from lychee_rerank.benchmark.implementations import our_reranker
 from lychee_rerank.benchmark.latency import QUERIES
+from lychee_rerank.benchmark.photos import random_photos
 from lychee_rerank.devices.device_map import DeviceMapPlan, plan_device_map
 from lychee_rerank.devices.inventory import list_devices
 from lychee_rerank.devices.memory import DeviceId, cpu_usage, free_memory
@@ -88,7 +88,9 @@ def load(folder: Path, *, cold: bool) -> tuple[VisionLanguageModel, Checkpoint, 
         drop_from_page_cache(folder)
     checkpoint, found = measure(f"find and validate, {state}", lambda: find_checkpoint(str(folder)))
     _, planned = measure("plan", lambda: _plan(folder, free_memory()))
-    (model, plan), loaded = measure(f"load, {state}", lambda: load_model(folder, reserve_gib=RESERVE_GIB))
+    (model, plan), loaded = measure(
+        f"load, {state}", lambda: load_model(folder, dtype="bfloat16", reserve_gib=RESERVE_GIB)
+    )
     can_generate, probed = measure("probe", lambda: can_generate_score(model))
     note = "writes scores" if can_generate else "writes no scores: yes/no"
     return model, checkpoint, [found, planned, replace(loaded, note=plan.summary), replace(probed, note=note)]

@@ -26,8 +26,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lychee_rerank.benchmark.bench import random_photos
 from lychee_rerank.benchmark.latency import QUERIES
+from lychee_rerank.benchmark.photos import random_photos
 from lychee_rerank.devices.memory import GIB
 from lychee_rerank.images.load import LoadedImage, load_image
 from lychee_rerank.model.loading import load_model

@@ -29,7 +29,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
 from lychee_rerank.benchmark.baseline import TransformersBaseline
-from lychee_rerank.benchmark.bench import random_photos
+from lychee_rerank.benchmark.photos import random_photos
 from lychee_rerank.benchmark.random_weights import build_random_model
 from lychee_rerank.model.loading import load_model
 from lychee_rerank.model.vlm import VisionLanguageModel

@@ -5,16 +5,14 @@ Neither depends on what the weights are, so they can be random, in the shapes of
 
 from __future__ import annotations
 
-import io
 import platform
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
+from lychee_rerank.benchmark.cpu_threads import measure_threads
 from lychee_rerank.benchmark.implementations import (
     CROSS_ENCODER,
     count_passes,
@@ -24,6 +22,7 @@ from lychee_rerank.benchmark.implementations import (
     server_implementation,
 )
 from lychee_rerank.benchmark.latency import QUERIES, Implementation, Latency, compare, left_out
+from lychee_rerank.benchmark.photos import random_photos
 from lychee_rerank.benchmark.random_weights import SIZES, build_random_model
 from lychee_rerank.benchmark.result import MAX_SCORE_DIFFERENCE, BenchmarkResult, MemoryReading
 from lychee_rerank.devices.memory import GIB, memory_usage
@@ -42,22 +41,24 @@ def bench(
     model: str = "demo",
     *,
     size: str | None = None,
-    dtype: str = "bfloat16",
+    dtype: str = "auto",
     images: int = 8,
     new_tokens: int = 12,
     memory_images: int = 0,
     with_cross_encoder: bool = False,
     server: Reranker | None = None,
+    threads: bool = False,
 ) -> BenchmarkResult:
     """Measure both methods in every implementation: `ROUNDS` times two queries over at least 3 `images`, with answers
     of `new_tokens`.
 
-    `size` (a key of `SIZES`) takes random weights instead of a checkpoint. Peers are sentence-transformers'
-    CrossEncoder and a `server` with the same checkpoint, both in batches of `PEER_BATCH_SIZE`; one that fails is left
-    out. Afterwards `memory_images` are scored, and memory is read after every 50. Raises CheckpointError, ModelError.
+    `size` (a key of `SIZES`) takes random weights instead of a checkpoint, with dtype="auto" in BF16. Peers are
+    sentence-transformers' CrossEncoder and a `server` with the same checkpoint, both in batches of `PEER_BATCH_SIZE`;
+    one that fails is left out. Afterwards `memory_images` are scored, and memory is read after every 50. `threads`
+    measures the threads on a CPU beside fixed settings, not with random weights. Raises CheckpointError, ModelError.
     """
     checkpoint = _random_checkpoint(size) if size else find_checkpoint(model)
-    loaded = build_random_model(size, dtype) if size else load_model(checkpoint.path, dtype=dtype)[0]
+    loaded, dtype = _build_random(size, dtype) if size else _load(checkpoint, dtype)
     cross_encoders, measured = _open_cross_encoders(
         None if size else checkpoint.path, loaded, images, with_cross_encoder
     )
@@ -78,20 +79,22 @@ def bench(
         tuple(_read_memory(our_reranker(loaded, checkpoint, "yes_no", new_tokens), memory_images)),
         MAX_SCORE_DIFFERENCE[dtype],
         tuple(entry for entry in measured if isinstance(entry, str)),
+        tuple(measure_threads(model, dtype, images)) if threads and not size else (),
     )
-
-
-def random_photos(count: int, first_seed: int = 0) -> Iterator[bytes]:
-    """JPEG files of 1200 x 900 pixels, no two alike."""
-    for seed in range(first_seed, first_seed + count):
-        colors = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
-        file = io.BytesIO()
-        Image.fromarray(colors).resize((1200, 900), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
-        yield file.getvalue()
 
 
 def _random_checkpoint(size: str) -> Checkpoint:
     return Checkpoint(DEMO_FOLDER, f"random weights in the {SIZES[size].title} shapes", "argument")
+
+
+def _build_random(size: str, dtype: str) -> tuple[VisionLanguageModel, str]:
+    dtype = "bfloat16" if dtype == "auto" else dtype
+    return build_random_model(size, dtype), dtype
+
+
+def _load(checkpoint: Checkpoint, dtype: str) -> tuple[VisionLanguageModel, str]:
+    loaded, plan = load_model(checkpoint.path, dtype=dtype)
+    return loaded, plan.dtype
 
 
 def _open_cross_encoders(

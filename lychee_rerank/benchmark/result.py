@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from lychee_rerank.benchmark.cpu_threads import ThreadsLatency
 from lychee_rerank.benchmark.latency import Latency
 from lychee_rerank.results import ScoringMethod
 
@@ -44,6 +45,7 @@ class BenchmarkResult:
     memory: tuple[MemoryReading, ...]
     max_score_difference: float
     left_out: tuple[str, ...]
+    threads: tuple[ThreadsLatency, ...] = ()
 
     def differs(self, entry: Latency) -> bool:
         """Whether an implementation gave other scores than plain transformers, NaN included."""

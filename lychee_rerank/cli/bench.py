@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,6 +17,7 @@ from lychee_rerank.cli.errors import stderr_console
 from lychee_rerank.errors import ServerError
 
 if TYPE_CHECKING:
+    from lychee_rerank.benchmark.cpu_threads import ThreadsLatency
     from lychee_rerank.benchmark.latency import Latency
     from lychee_rerank.benchmark.result import BenchmarkResult, Column
     from lychee_rerank.reranker import Reranker
@@ -29,7 +30,7 @@ _COLUMNS: tuple[Column, ...] = ("first_ms", "warm_ms", "cached_ms")
 def bench(
     model: opt.Model = "demo",
     size: Annotated[Size | None, typer.Option(help="Random weights in these shapes instead of a checkpoint.")] = None,
-    dtype: Annotated[Literal["bfloat16", "float32"], typer.Option(help="Type of the weights.")] = "bfloat16",
+    dtype: opt.Dtype = "auto",
     images: Annotated[
         int, typer.Option("--pictures", min=3, help="Pictures of each query; 5 times two are measured.")
     ] = 8,
@@ -41,6 +42,10 @@ def bench(
     peer_server: Annotated[
         str | None, typer.Option(metavar="URL", help="Measure the vLLM server at this address too.")
     ] = None,
+    threads: Annotated[
+        bool,
+        typer.Option("--threads", help="Measure the threads chosen on a CPU beside fixed settings, and a busy core."),
+    ] = False,
     output: Annotated[Path | None, typer.Option("--json", help="Write the numbers as JSON.")] = None,
 ) -> None:
     """Measure how fast this machine ranks, and in how much memory.
@@ -59,6 +64,7 @@ def bench(
         memory_images=memory,
         with_cross_encoder=peers,
         server=server,
+        threads=threads,
     )
     for sentence in result.left_out:
         stderr_console.print(sentence, markup=False, soft_wrap=True)
@@ -68,6 +74,8 @@ def bench(
         console.print(latency_table(result, method))
     if result.memory:
         console.print(memory_table(result))
+    if result.threads:
+        console.print(threads_table(result.threads))
     if output:
         output.write_text(json.dumps(asdict(result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -97,6 +105,23 @@ def memory_table(result: BenchmarkResult) -> Table:
     table = Table("pictures", "used", "peak", title="GiB in use")
     for reading in result.memory:
         table.add_row(str(reading.images), f"{reading.used:.3f}", f"{reading.peak:.3f}")
+    return table
+
+
+def threads_table(threads: Sequence[ThreadsLatency]) -> Table:
+    """Every setting, quiet and beside a busy core, and how much longer than the best fixed one the chosen takes."""
+    table = Table("threads on the CPU, yes_no", "", "first query", "second query", title="ms a picture")
+    for busy in (False, True):
+        entries = [entry for entry in threads if entry.busy == busy]
+        title = "beside a busy core" if busy else "quiet"
+        for entry in entries:
+            table.add_row(entry.setting, title, f"{entry.first_ms:.1f}", f"{entry.cached_ms:.1f}")
+        ours, *fixed = entries
+        ratios = (
+            ours.first_ms / min(entry.first_ms for entry in fixed),
+            ours.cached_ms / min(entry.cached_ms for entry in fixed),
+        )
+        table.add_row("chosen / best fixed", title, *(f"{ratio:.2f}" for ratio in ratios))
     return table
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from lychee_rerank.benchmark import bench as module
 from lychee_rerank.benchmark.baseline import TransformersBaseline
-from lychee_rerank.benchmark.bench import QUERIES, bench, random_photos
+from lychee_rerank.benchmark.bench import QUERIES, bench
+from lychee_rerank.benchmark.photos import random_photos
 from lychee_rerank.benchmark.result import BenchmarkResult
 from lychee_rerank.model.loading import load_model
 from lychee_rerank.reranker import Reranker, ScoringOptions

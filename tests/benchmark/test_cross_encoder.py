@@ -8,8 +8,9 @@ from importlib.util import find_spec
 import pytest
 
 from lychee_rerank.benchmark.baseline import TransformersBaseline
-from lychee_rerank.benchmark.bench import QUERIES, random_photos
+from lychee_rerank.benchmark.bench import QUERIES
 from lychee_rerank.benchmark.cross_encoder import CrossEncoderPeer
+from lychee_rerank.benchmark.photos import random_photos
 from lychee_rerank.errors import ModelError
 from lychee_rerank.model.loading import load_model
 from lychee_rerank.model.vlm import VisionLanguageModel

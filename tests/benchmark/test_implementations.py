@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lychee_rerank.benchmark.bench import random_photos
 from lychee_rerank.benchmark.implementations import own_implementations
+from lychee_rerank.benchmark.photos import random_photos
 from lychee_rerank.benchmark.result import OURS, PLAIN, WITHOUT_GRAPHS
 from lychee_rerank.model.loading import load_model
 from lychee_rerank.results import ScoringMethod

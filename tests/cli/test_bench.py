@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lychee_rerank.benchmark.cpu_threads import ThreadsLatency
 from lychee_rerank.vllm import http
 from lychee_rerank.vllm.reranker import VLLMReranker
 from support.benchmark_results import RESULT
@@ -47,6 +49,20 @@ def test_a_peer_with_other_scores_is_shown_as_differing(asked: dict[str, Any]) -
 
 def test_peers_that_were_left_out_are_named_on_stderr(asked: dict[str, Any]) -> None:
     assert "vllm is left out of generate: it is gone" in run_command("bench").stderr
+
+
+def test_threads_are_shown_with_the_ratio_to_the_best_fixed_setting(
+    asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = tuple(
+        ThreadsLatency(setting, busy, first_ms * (1 + busy), 4.0)
+        for busy in (False, True)
+        for setting, first_ms in (("chosen", 11.0), ("1 thread", 10.0), ("all cores, sleeping", 12.0))
+    )
+    monkeypatch.setattr("lychee_rerank.benchmark.bench.bench", lambda *_, **__: replace(RESULT, threads=threads))
+    lines = rows(run_command("bench", "--threads").stdout)
+    assert "chosen beside a busy core 22.0 4.0" in lines
+    assert "chosen / best fixed quiet 1.10 1.00" in lines
 
 
 def test_what_was_measured_is_written_as_json(asked: dict[str, Any], tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lychee_rerank.cli import options as opt
 from lychee_rerank.cli import outputs as out
+from lychee_rerank.cli.decode_ahead import decode_ahead
 from lychee_rerank.cli.errors import NothingScoredError, interrupt_message, stderr_console
 from lychee_rerank.cli.image_folder import RankedQuery, copy, link, place_images
 from lychee_rerank.cli.inputs import read_queries, resolve_images
@@ -45,6 +46,7 @@ def rank(
     instruction: opt.Instruction = None,
     normalize: opt.Normalize = True,
     reserve: opt.Reserve = 1.2,
+    dtype: opt.Dtype = "auto",
     store: opt.Store = None,
     fresh: opt.Fresh = False,
     quiet: opt.Quiet = False,
@@ -58,11 +60,14 @@ def rank(
     texts, files = _resolve_arguments(query, paths or [], queries)
     prepared = [ScoringOptions(normalize=normalize).query(text) for text in texts]
     with interrupt_message("Stopped before scoring; scores of earlier runs are kept."):
-        reranker = open_reranker(model, server, method, fit, instruction, reserve, max_concurrency)
+        with decode_ahead(files, fit) as decoded:
+            reranker = open_reranker(model, server, method, fit, instruction, reserve, dtype, max_concurrency)
+        images = [NamedSource(file, decoded.get(file, file)) for file in files]
+        decoded.clear()
         if not quiet:
             warn_about_demo(reranker, model, files)
         with open_store(store) as kept:
-            run = ResumableRun(reranker, prepared, [NamedSource(file, file) for file in files], kept, fresh=fresh)
+            run = ResumableRun(reranker, prepared, images, kept, fresh=fresh)
             _score(run, prepared, len(files) * len(prepared), jsonl, kept, quiet=quiet)
             note = "" if kept.database.problem else "all scores are kept; "
             with interrupt_message(f"Stopped while writing; {note}run the same command again to write."):

@@ -111,16 +111,13 @@ class ResumableRun:
 
     def _read(self, indexed: tuple[int, NamedSource]) -> _ReadImage:
         index, (name, source) = indexed
-        none_kept = (None,) * len(self._rankings)
-        if isinstance(source, LoadedImage):
-            return _ReadImage(index, source.content_hash, none_kept, source)
         try:
-            encoded = read_image(source)
+            image = source if isinstance(source, LoadedImage) else read_image(source)
         except UnusableImageError as error:
-            return _ReadImage(index, "", none_kept, placeholder(name, error.problem))
-        key = encoded.content_hash
-        kept = tuple(ranking.scores.get(key) for ranking in self._rankings)
-        prepared = None if all(kept) else self._reranker.prepare(encoded, options=self._options)
+            return _ReadImage(index, "", (None,) * len(self._rankings), placeholder(name, error.problem))
+        key = image.content_hash
+        kept = tuple(ranking.scores.get(key) if key else None for ranking in self._rankings)
+        prepared = None if all(kept) else self._reranker.prepare(image, options=self._options)
         return _ReadImage(index, key, kept, prepared)
 
 

@@ -89,7 +89,7 @@ def preview(source: bytes | str | Path | EncodedImage, *, edge: int = 600) -> Pr
     try:
         encoded = read_image(source)
         file_size, digest = len(encoded.data), encoded.content_hash
-        decoded = decode_upright_rgb(encoded.data, edge)
+        decoded = decode_upright_rgb(encoded.data, edge // 2)  # which leaves the short side `edge` pixels or more
     except UnusableImageError as error:
         return Preview(None, (0, 0), file_size, digest, error.problem)
     decoded.image.thumbnail((edge, edge), Image.Resampling.LANCZOS)

@@ -10,6 +10,7 @@ from threading import Lock
 
 import streamlit as st
 
+from lychee_rerank.model.libraries import import_in_background
 from lychee_rerank.reranker import Reranker
 from lychee_rerank.ui import chart, export_panel, grid, history, inputs, progress, prompt, sidebar
 from lychee_rerank.ui.i18n import t
@@ -50,6 +51,8 @@ def run(load: LoadReranker = load_reranker) -> None:
     inputs.show(state, settings)
     progress.show(state)
     _show_ranking(state)
+    if not is_http_url(settings.model):
+        import_in_background()
     state.warm_up(settings)
 
 

@@ -17,7 +17,7 @@ from lychee_rerank.ui.library import RankingJob
 COLUMNS = 3
 WIDTH = 300  # pixels
 _PAGE_SIZE = 24
-_REFRESH_S = 1.0  # drawing the grid takes about 20 ms of the interpreter from the scoring thread
+_REFRESH_S = 2.0  # each drawing takes the scoring thread 20 ms, and the browser half a core on the same machine
 _GOOD, _FAIR = 8.0, 6.0
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from itertools import islice
 
 import streamlit as st
 
-from lychee_rerank.rankings.job import JobStatus
+from lychee_rerank.rankings.job import JobState, JobStatus
 from lychee_rerank.results import ImageScore
 from lychee_rerank.ui.i18n import error_text, escape_markdown, format_duration, problem_text, t
 from lychee_rerank.ui.library import RankingJob
@@ -20,14 +20,14 @@ _MAX_EVENTS = 4
 def show(state: AppState) -> None:
     """The bar, the events and Stop, refreshed while the ranking runs."""
     if job := state.job:
-        active = job.status().active
-        st.fragment(_show, run_every=_REFRESH_S if active else None)(job, was_active=active)
+        status = job.status()
+        st.fragment(_show, run_every=_REFRESH_S if status.active else None)(job, drawn=status.state)
 
 
-def _show(job: RankingJob, was_active: bool) -> None:
-    """was_active: whether the job ran when the whole page was drawn, which is drawn once more when it has ended."""
+def _show(job: RankingJob, drawn: JobState) -> None:
+    """drawn: the job's state when the whole page was drawn; it is again when the ranking stands and when it ends."""
     status = job.status()
-    if was_active and not status.active:
+    if status.state != drawn and (status.state == "explaining" or not status.active):
         st.rerun()
     if status.state == "failed" and status.error:
         st.error(escape_markdown(t("failed", reason=error_text(status.error))))

@@ -80,7 +80,7 @@ def add_folder(page: Page, folder: Path) -> None:
 
 
 def test_a_ranking_killed_in_the_middle_is_there_and_goes_on(server: Server, page: Page, tmp_path: Path) -> None:
-    server.start(delay=0.1)
+    server.start(delay=0.3)
     open_page(page, server)
     page.get_by_text("整张图片", exact=True).click()
     add_folder(page, red(tmp_path / "folder", 20)[0].parent)

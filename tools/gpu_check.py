@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -49,8 +50,9 @@ def main(
     output: Annotated[Path | None, typer.Option("--json", help="Write the numbers as JSON.")] = None,
 ) -> None:
     """Check CUDA graphs and memory on this machine's first GPU."""
-    images = [load_image(photo) for photo in random_photos(pictures)]
     model = load_model(folder, device_map={"": 0})[0]
+    loaded = [load_image(photo) for photo in random_photos(pictures)]
+    images = [replace(image, image=model.resize(image.image)) for image in loaded]  # as `ImagePreprocessor` does
     result: dict[str, Any] = {"gpu": torch.cuda.get_device_name(0), "torch": torch.__version__}
     result |= {"with_graphs": measure(model, images)}
     result |= {"memory_gib": list(read_memory(model, memory))}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import statistics
 import time
 from contextlib import closing
 from itertools import repeat
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _LARGE_MODEL_WEIGHTS = 100_000_000  # twice as fast on two cores, and measuring that would take seconds
 _SECONDS_PER_COUNT = 0.1
-_WORTHWHILE = 1.15  # times as fast more threads must be: fewer leave cores to decoding and to what starts later
+_WORTHWHILE = 1.25  # times as fast more threads must be: fewer leave cores to decoding and to what starts later
 _ALL_CORES = torch.get_num_threads()  # as torch, or the person, set it before any model was loaded
 
 
@@ -53,20 +54,19 @@ def _photo() -> bytes:
 
 
 def _seconds_an_image(model: VisionLanguageModel, photo: bytes, threads: int) -> float:
-    """A prompt and an image, with the decoding of others beside them."""
+    """A prompt and an image, while others are decoded beside them."""
     torch.set_num_threads(threads)
     messages = yes_no_messages(raw_query("image"))
     preprocessor = ImagePreprocessor(lambda _: False, model.resize)
     with closing(preprocessor.prefetch(repeat(photo), "crop")) as images:
-        start, count = time.perf_counter(), -1  # the first warms up
+        times: list[float] = []
         for image in images:
+            start = time.perf_counter()
             model.clear_cache()
             model.prefill(messages)
             model.encode_image(image)
-            count += 1
-            if count == 0:
-                start = time.perf_counter()
-            elif time.perf_counter() - start > _SECONDS_PER_COUNT:
+            times.append(time.perf_counter() - start)
+            if len(times) > 1 and sum(times[1:]) > _SECONDS_PER_COUNT:
                 break
     model.clear_cache()
-    return (time.perf_counter() - start) / count
+    return statistics.median(times[1:])  # the first warms up

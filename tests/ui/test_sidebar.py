@@ -55,7 +55,7 @@ def test_the_model_in_use_is_named() -> None:
 
 
 def test_the_type_of_the_weights_and_the_threads_of_a_model_on_the_cpu_are_shown() -> None:
-    assert "权重类型：float32，1 个线程" in captions(rank(upload(open_page(), ("a.png", red(200))), "红色"))
+    assert "权重精度：float32，1 个线程" in captions(rank(upload(open_page(), ("a.png", red(200))), "红色"))
 
 
 def test_a_servers_url_warns_that_images_leave_the_machine() -> None:

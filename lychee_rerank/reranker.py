@@ -100,8 +100,8 @@ class Reranker:
         """Load a checkpoint: "auto" (the best on this machine), "demo", a folder, or the hub id of a downloaded model.
 
         method="auto" asks the loaded model for one score, which also warms it up: if the answer holds none, "yes_no"
-        is used. dtype="auto" is BF16, but float32 on a CPU without arithmetic for BF16, where that fits. On a CPU it
-        also decides how many threads torch uses; the environment variable OMP_NUM_THREADS overrules it.
+        is used. dtype="auto" is BF16, but float32 on a CPU without arithmetic for BF16, where that fits. On a CPU the
+        number of torch's threads is chosen too, unless the environment variable OMP_NUM_THREADS is set.
         `quantize` ("8bit" or "4bit") takes less memory and changes scores.
         Raises CheckpointError and ModelError.
         """

@@ -63,7 +63,6 @@ def rank(
         with decode_ahead(files, fit) as decoded:
             reranker = open_reranker(model, server, method, fit, instruction, reserve, dtype, max_concurrency)
         images = [NamedSource(file, decoded.get(file, file)) for file in files]
-        decoded.clear()
         if not quiet:
             warn_about_demo(reranker, model, files)
         with open_store(store) as kept:

@@ -25,7 +25,7 @@ def show(state: AppState) -> None:
 
 
 def _show(job: RankingJob, drawn: JobState) -> None:
-    """drawn: the job's state when the whole page was drawn; it is again when the ranking stands and when it ends."""
+    """drawn: the job's state when the whole page was last drawn, which is repeated when scoring and the job end."""
     status = job.status()
     if status.state != drawn and (status.state == "explaining" or not status.active):
         st.rerun()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import unicodedata
 import warnings
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from lychee_rerank.errors import QueryError
 
 MAX_CHARACTERS = 2000  # the model was trained on at most 3,200 tokens, image and prompt included
 
-_HAN = r"\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # planes 2 and 3 whole
+HAN = r"\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # planes 2 and 3 whole
 _LATIN = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
 _CHINESE_PUNCTUATION = "，。、；：？！（）《》〈〉「」『』【】“”‘’…—～·"
 _ASCII_SYMBOLS = "+<=>^`|~"
@@ -30,7 +31,7 @@ _PIECE = re.compile(
     rf"""
     (?P<quoted>"[^"]*"|“[^”]*”|‘[^’]*’|「[^」]*」|『[^』]*』|《[^》]*》)
     | (?P<color>\#(?:[0-9A-Fa-f]{{8}}|[0-9A-Fa-f]{{6}}|[0-9A-Fa-f]{{3,4}})(?![0-9A-Za-z]))
-    | (?P<han>[{_HAN}]+)
+    | (?P<han>[{HAN}]+)
     | (?P<number>[-+]?\d[\d.,:/×x]*(?<=\d)%?(?![{_LATIN}]))
     | (?P<english>[{_LATIN}0-9]+(?:[-_'’.&+/][{_LATIN}0-9]+)*\+*)
     | (?P<word>[^\W\d_]+)
@@ -89,12 +90,12 @@ def _validate(text: str) -> str:
         raise QueryError("too_long", f"The query has {len(plain)} characters; at most {MAX_CHARACTERS} can be read.")
     if not plain:
         raise QueryError("empty", "The query is empty: type what the pictures should show.")
-    if not any(_is_content_char(character) for character in plain):
+    if not any(is_content_char(character) for character in plain):
         raise QueryError("punctuation_only", "The query holds only punctuation: type what the pictures should show.")
     return plain
 
 
-def _is_content_char(character: str) -> bool:
+def is_content_char(character: str) -> bool:
     """Letters, digits, symbols such as emoji or €, and what the Unicode tables of this Python do not know yet."""
     category = unicodedata.category(character)
     return (category[0] in "LNS" and character not in _ASCII_SYMBOLS) or category in ("Cn", "Co")
@@ -146,7 +147,7 @@ def _units(pieces: list[_Piece]) -> Iterator[str]:
             yield from _jieba().cut(piece.text)
         elif piece.kind == "english":
             yield piece.text.lower()
-        elif piece.kind in ("number", "color", "quoted", "word") or _is_content_char(piece.text[0]):
+        elif piece.kind in ("number", "color", "quoted", "word") or is_content_char(piece.text[0]):
             yield piece.text
 
 
@@ -159,3 +160,14 @@ def _jieba() -> Any:
 
     jieba.setLogLevel(logging.WARNING)
     return jieba.Tokenizer()
+
+
+def words_with_tags(text: str) -> Iterator[tuple[str, str]]:
+    """The words of a Chinese text and their parts of speech as jieba's dictionary tags them, "" for other words."""
+    return ((word, _tags().get(word, "")) for word in _jieba().cut(text))
+
+
+@cache
+def _tags() -> dict[str, str]:
+    with _jieba().get_dict_file() as lines:  # the words of a line: word, frequency, tag
+        return {word: sys.intern(tag) for word, _, tag in (line.decode().split() for line in lines)}

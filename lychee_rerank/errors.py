@@ -92,7 +92,7 @@ _MESSAGES = {
     "empty": "The file is empty (0 bytes).",
     "not_an_image": "This is not a picture in a format that can be read.",
     "unsupported_kind": "This kind of picture is not supported ({detail}). Save it as PNG or JPEG.",
-    "camera_raw": "This is a camera RAW file without a preview that can be used. Export it as JPEG or TIFF.",
+    "camera_raw": "This camera RAW file is damaged or from a camera that is not supported. Export it as JPEG or TIFF.",
     "truncated": "The picture is damaged or cut short, so it cannot be decoded.",
     "too_many_bytes": "The file has {size} bytes; the limit is {limit}.",
     "too_many_pixels": "The picture has more pixels than the limit of {limit}.",

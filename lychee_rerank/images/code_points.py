@@ -61,9 +61,16 @@ def _strip_to_srgb(rgb: Image.Image, colors: CodePoints) -> Image.Image:
         light = light @ np.array(_TO_SRGB[colors.primaries]).T
     if colors.transfer in (_PQ, _HLG):  # highlights are brighter than white
         light = np.where(light > 0.75, 1 - 0.25 * np.exp(-(light - 0.75) / 0.25), light)
+    return Image.fromarray(encode_srgb(light))
+
+
+def encode_srgb(light: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Linear light, 1 for white, as sRGB of 8 bits (IEC 61966-2-1)."""
+    import numpy as np
+
     light = np.clip(light, 0, 1)
     values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
+    return (values * 255 + 0.5).astype(np.uint8)
 
 
 def _linear(transfer: int) -> NDArray[np.float64]:

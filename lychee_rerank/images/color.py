@@ -40,7 +40,10 @@ def apply_icc_profile(image: Image.Image, profile: bytes | None) -> Image.Image 
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         description = source.profile.profile_description or ""
-        if source.profile.xcolor_space.strip() != image.mode or "sRGB" in description:
+        is_srgb = (
+            "sRGB" in description and "Linear" not in description
+        )  # GIMP: "GIMP built-in sRGB (Linear RGB Profile)"
+        if source.profile.xcolor_space.strip() != image.mode or is_srgb:
             return None
         return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):  # a broken profile

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import io
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image, UnidentifiedImageError
 
+from lychee_rerank.images.camera_raw import is_camera_raw, open_raw
 from lychee_rerank.images.code_points import read_code_points, to_srgb
 from lychee_rerank.images.color import to_rgb
 from lychee_rerank.images.files import UnusableImageError
 from lychee_rerank.images.formats import FORMATS, MAX_PIXELS, MAX_SLOW_PIXELS, SLOW_FORMATS, check_size, refusal
-from lychee_rerank.images.psd import check_merged_image, with_8_bits
+from lychee_rerank.images.kinds import JPEG_XL_PLUGIN, is_tiff
+from lychee_rerank.images.orientation import exif_orientation, upright
+from lychee_rerank.images.psd import merged_picture, with_8_bits
 from lychee_rerank.images.repair import png_profile, repair
 from lychee_rerank.images.resize import reduce_in_strips
-from lychee_rerank.images.tiff import find_picture, is_tiff, unsupported_kind
+from lychee_rerank.images.tiff import find_picture, unsupported_kind
 
 logger = logging.getLogger(__name__)
-
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True)
@@ -50,9 +45,14 @@ def decode_upright_rgb(data: bytes, min_side: int) -> DecodedImage:
 
 
 def _decode_file(data: bytes, min_side: int) -> DecodedImage:
+    if is_camera_raw(data):
+        return _decode_raw(data, min_side)
     if is_tiff(data):
         return _decode_tiff(data, min_side)
-    data = with_8_bits(data)
+    if reduced := with_8_bits(data):
+        with open_image(reduced) as image:
+            decoded = _to_upright_rgb(image, reduced, min_side)
+        return replace(decoded, notes=(*decoded.notes, "high_bit_depth_reduced")) if data[23] > 8 else decoded
     try:
         with open_image(data) as image:
             return _to_upright_rgb(image, data, min_side)
@@ -64,51 +64,62 @@ def _decode_file(data: bytes, min_side: int) -> DecodedImage:
             return _to_upright_rgb(image, data, min_side)
 
 
+def _decode_raw(data: bytes, min_side: int) -> DecodedImage:
+    raw = open_raw(data)
+    with raw.image as image:
+        decoded = _to_upright_rgb(image, b"", min_side, raw.orientation)
+    return replace(decoded, original_size=raw.original_size, notes=(*decoded.notes, raw.note))
+
+
 def _decode_tiff(data: bytes, min_side: int) -> DecodedImage:
     picture = find_picture(data)
     try:
         with open_image(picture.data) as image:
-            decoded = _to_upright_rgb(image, data, min_side, picture.orientation, picture.white_is_zero)
+            return _to_upright_rgb(image, data, min_side, white_is_zero=picture.white_is_zero)
     except OSError as error:
         if kind := unsupported_kind(picture.data, undecodable=not isinstance(error, UnidentifiedImageError)):
             raise UnusableImageError("unsupported_kind", detail=kind) from error
         raise
-    if picture.raw_size is None:
-        return decoded
-    return DecodedImage(decoded.image, picture.raw_size, (*decoded.notes, "embedded_preview"))
 
 
 def open_image(data: bytes) -> Image.Image:
     """The image with its header read and its size checked, before any pixel is decoded."""
-    from pillow_heif import register_heif_opener
-
-    register_heif_opener(thumbnails=False)  # for HEIC and HEIF; registering again changes nothing
-    Image.init()
-    image = Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
+    _register_plugins()
+    with _pillow_limit:
+        image = Image.open(io.BytesIO(data), formats=[name for name in FORMATS if name in Image.OPEN])
     check_size(*image.size, min(MAX_PIXELS, MAX_SLOW_PIXELS) if image.format in SLOW_FORMATS else MAX_PIXELS)
     return image
 
 
+def _register_plugins() -> None:
+    """What Pillow does not read by itself. Registering again changes nothing."""
+    from pillow_heif import register_heif_opener
+
+    Image.init()
+    register_heif_opener(thumbnails=False)
+    if JPEG_XL_PLUGIN:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(JPEG_XL_PLUGIN)
+
+
 def _to_upright_rgb(
-    image: Image.Image, data: bytes, min_side: int, orientation: int = 1, white_is_zero: bool = False
+    image: Image.Image, data: bytes, min_side: int, orientation: int | None = None, white_is_zero: bool = False
 ) -> DecodedImage:
-    """`data` is the file; `orientation` and `white_is_zero` what the image itself does not say of a TIFF's page."""
+    """`data` is the file; `orientation` (EXIF) and `white_is_zero` where they are not what the image says itself."""
     size, animated = image.size, _has_more_frames(image)
     if image.format in ("JPEG", "MPO"):
         image.draft("RGB", (2 * min_side, 2 * min_side))
     image.load()
-    check_merged_image(image)
-    own_orientation = _exif_orientation(image)
-    orientation = own_orientation if own_orientation > 1 else orientation
+    orientation = orientation or exif_orientation(image)
     profile = image.info.get("icc_profile") or png_profile(data)
-    pixels = image.convert("RGB") if image.mode == "P" and image.palette is None else image  # from an ICNS
+    pixels = image.convert("RGB") if image.mode == "P" and image.palette is None else merged_picture(image)  # ICNS, PSD
     rgb, color_note = to_rgb(reduce_in_strips(pixels, min_side), profile, white_is_zero)
     if not profile and (colors := read_code_points(image, data)):
         rgb, hdr_note = to_srgb(rgb, colors)
         color_note = hdr_note or color_note
     notes = ("exif_rotated" if orientation > 1 else None, "first_frame" if animated else None, color_note)
     upright_size = size[::-1] if orientation >= 5 else size
-    return DecodedImage(transpose_exif(rgb, orientation), upright_size, tuple(note for note in notes if note))
+    return DecodedImage(upright(rgb, orientation), upright_size, tuple(note for note in notes if note))
 
 
 def _has_more_frames(image: Image.Image) -> bool:
@@ -121,21 +132,6 @@ def _has_more_frames(image: Image.Image) -> bool:
     except Exception as error:  # a broken second frame leaves the first intact
         logger.debug("Further frames cannot be read: %s", error)
         return False
-
-
-def _exif_orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1 to 8; 1 (upright) where EXIF is missing or broken."""
-    try:
-        orientation: int = image.getexif().get(0x0112, 1)
-        return orientation if orientation in _TRANSPOSE else 1
-    except Exception as error:  # says nothing about the pixels
-        logger.debug("EXIF cannot be read: %s", error)
-        return 1
-
-
-def transpose_exif(image: Image.Image, orientation: int) -> Image.Image:
-    """The image upright, given its EXIF orientation (1 to 8)."""
-    return image.transpose(_TRANSPOSE[orientation]) if orientation > 1 else image
 
 
 class _PillowLimit:

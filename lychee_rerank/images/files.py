@@ -15,16 +15,13 @@ from typing import Any
 from natsort import natsorted, ns
 
 from lychee_rerank.errors import PictureProblem
+from lychee_rerank.images.kinds import SUFFIXES, has_raw_signature, is_tiff
 from lychee_rerank.images.paths import printable_name
 
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 100 * 1024 * 1024
-SUFFIXES = frozenset(
-    ".png .apng .jpg .jpeg .jpe .jfif .mpo .webp .bmp .dib .gif .tif .tiff .psd .avif .avifs .heic .heif .hif .dng "
-    ".ico .cur .icns .jp2 .j2k .j2c .jpc .jpf .jpx .tga .icb .vda .vst .qoi .pbm .pgm .ppm .pnm .pfm .pcx .dcx .dds "
-    ".sgi .rgb .rgba .bw .ras .pcd .xbm .xpm".split()
-)
+MAX_RAW_BYTES = 256 * 1024 * 1024  # uncompressed, 100 megapixels are 206 MB
 SPECIAL = "special"
 _MAX_SUFFIX_LENGTH = 10  # a longer one is part of a name with a full stop in it
 # Of file servers (thumbnails, recycle bins, snapshots), Windows, Linux, Android and macOS's archives; in lower case.
@@ -45,11 +42,11 @@ class UnusableImageError(Exception):
 
 
 class FileTooLargeError(OSError):
-    """A file has more than MAX_BYTES; `size` is what is known of it, in bytes."""
+    """A file has more bytes than `limit`; `size` is what is known of it."""
 
-    def __init__(self, size: int) -> None:
-        super().__init__(errno.EFBIG, f"it is larger than {MAX_BYTES // 1024**2} MiB")
-        self.size = size
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(errno.EFBIG, f"it is larger than {limit // 1024**2} MiB")
+        self.size, self.limit = size, limit
 
 
 @dataclass(frozen=True)
@@ -156,15 +153,15 @@ def has_image_suffix(path: str | Path) -> bool:
 
 
 def read_bytes(source: bytes | str | Path) -> bytes:
-    """The encoded bytes, at least one and at most MAX_BYTES. Raises UnusableImageError."""
+    """The encoded bytes, at least one and at most `max_bytes`. Raises UnusableImageError."""
     try:
         data = source if isinstance(source, bytes) else read_regular_file(source)
-        if len(data) > MAX_BYTES:
-            raise FileTooLargeError(len(data))
+        if len(data) > max_bytes(data):
+            raise FileTooLargeError(len(data), max_bytes(data))
     except FileNotFoundError as error:
         raise UnusableImageError("not_found") from error
     except FileTooLargeError as error:
-        raise UnusableImageError("too_many_bytes", size=error.size, limit=MAX_BYTES) from error
+        raise UnusableImageError("too_many_bytes", size=error.size, limit=error.limit) from error
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
         raise UnusableImageError("unreadable", detail=getattr(error, "strerror", None) or str(error)) from error
     if not data:
@@ -173,21 +170,27 @@ def read_bytes(source: bytes | str | Path) -> bytes:
 
 
 def read_regular_file(path: str | Path) -> bytes:
-    """All of a file of at most MAX_BYTES. Raises OSError; also for a named pipe, a socket or a device, which could
+    """All of a file of at most `max_bytes`. Raises OSError; also for a named pipe, a socket or a device, which could
     keep the reader waiting or deliver for ever.
     """
     _check_regular(os.stat(path))  # before opening it: that alone can wait, or set a device going
     with open(path, "rb") as file:
         status = os.fstat(file.fileno())
         _check_regular(status)
-        if status.st_size > MAX_BYTES:
-            raise FileTooLargeError(status.st_size)
+        limit = max_bytes(file.peek())
+        if status.st_size > limit:
+            raise FileTooLargeError(status.st_size, limit)
         data = file.read(status.st_size + 1)
         if len(data) > status.st_size:  # it grows, or its file system does not know its size
-            data += file.read(MAX_BYTES - status.st_size)
-    if len(data) > MAX_BYTES:
-        raise FileTooLargeError(len(data))
+            data += file.read(limit - status.st_size)
+    if len(data) > limit:
+        raise FileTooLargeError(len(data), limit)
     return data
+
+
+def max_bytes(data: bytes) -> int:
+    """How large a file that begins like this may be. Most RAW files begin like any TIFF."""
+    return MAX_RAW_BYTES if is_tiff(data) or has_raw_signature(data) else MAX_BYTES
 
 
 def _check_regular(status: os.stat_result) -> None:

@@ -13,17 +13,16 @@ MAX_SLOW_PIXELS = 25_000_000
 
 # All that Pillow decodes by itself, formats without a signature last. Left out: EPS (runs Ghostscript), WMF (drawn by
 # Windows alone), MPEG, BUFR, GRIB and HDF5 (recognized, never decoded), FPX and MIC (need olefile), and IPTC (opens
-# what it contains as any format, EPS too).
+# what it contains as any format, EPS too). JXL is there where a person installed kinds.JPEG_XL_PLUGIN.
 FORMATS = tuple(
     "PNG JPEG WEBP BMP DIB GIF TIFF PSD AVIF HEIF ICO CUR ICNS JPEG2000 PPM QOI DDS PCX DCX SGI SUN XBM XPM MSP FLI "
-    "PIXAR FITS FTEX GBR BLP MCIDAS XVTHUMB IM IMT PCD SPIDER TGA".split()
+    "PIXAR FITS FTEX GBR BLP MCIDAS XVTHUMB IM IMT PCD SPIDER TGA JXL".split()
 )
 SLOW_FORMATS = frozenset("QOI DDS BLP XPM FITS".split())  # decoded in Python, up to a second a megapixel
 
 _SIGNATURES = re.compile(
     rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP|8BPS|II[*+]\0|MM\0\*|....ftyp(hei|hev|avi|mif|msf)", re.S
 )
-_CAMERA_RAW = re.compile(rb"....ftypcrx |FUJIFILMCCD-RAW|IIR[OS]\x08|MMOR|IIU\0|FOVb|......HEAPCCDR|\0MRM", re.S)
 _UNSUPPORTED = {
     "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
     "Photoshop PSB": rb"8BPS\x00\x02",
@@ -50,9 +49,7 @@ def refusal(error: Exception, data: bytes) -> UnusableImageError:
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return UnusableImageError("too_many_pixels", limit=MAX_PIXELS)
     head = data[:1000].removeprefix(b"\xef\xbb\xbf")
-    if _CAMERA_RAW.match(head):
-        return UnusableImageError("camera_raw")
-    for kind, signature in _UNSUPPORTED.items():
+    for kind, signature in _UNSUPPORTED.items() if isinstance(error, UnidentifiedImageError) else ():
         if re.match(signature, head, re.S):
             return UnusableImageError("unsupported_kind", detail=kind)
     if isinstance(error, NotImplementedError) or _PILLOW_LACKS.search(str(error)):

@@ -14,7 +14,7 @@ from lychee_rerank.images.files import EncodedImage, UnusableImageError, default
 from lychee_rerank.images.resize import Fit, resize
 
 # Raise it when the prepared pixels of any file change: scores kept under another version are not used.
-PREPARATION_VERSION = 2
+PREPARATION_VERSION = 3
 _LONG_ASPECT = 2  # beyond it, the centered square is less than half of the picture
 
 
@@ -25,7 +25,8 @@ class LoadedImage:
     image: RGB, 384 x 384, or fewer pixels of the file's aspect with fit="whole".
     original_size: (width, height) in pixels, upright.
     notes: what was done: "exif_rotated", "first_frame", "alpha_flattened", "cmyk_converted", "high_bit_depth_reduced",
-        "hdr_converted", "embedded_preview" (of a camera's RAW file), "mostly_cropped" (more than half was cut off).
+        "hdr_converted", "embedded_preview" and "raw_developed" (of a camera's RAW file), "mostly_cropped" (more than
+        half was cut off).
     problem: why `image` is only a gray placeholder; None for a good image.
     content_hash: identity of the encoded bytes; "" where they could not be read.
     key: identity of the prepared image, for caches; "" for a placeholder.

@@ -6,7 +6,6 @@ import itertools
 import logging
 from dataclasses import dataclass
 
-from lychee_rerank.images.camera_raw import find_preview, is_camera_raw
 from lychee_rerank.images.files import UnusableImageError
 from lychee_rerank.images.tiff_directory import (
     DNG_VERSION,
@@ -27,22 +26,10 @@ _MAX_DIRECTORIES = 32
 
 @dataclass(frozen=True)
 class TiffPicture:
-    """A file that Pillow opens at the right page, and what it does not tell.
-
-    data: a TIFF, or the JPEG in a camera's RAW file.
-    white_is_zero: whether the decoded values are to be inverted.
-    orientation: EXIF orientation, 1 to 8, to be applied where `data` tells none.
-    raw_size: upright (width, height) of the RAW picture of which `data` is a preview; else None.
-    """
+    """A file that Pillow opens at the right page; `white_is_zero`: whether the decoded values are to be inverted."""
 
     data: bytes
     white_is_zero: bool = False
-    orientation: int = 1
-    raw_size: tuple[int, int] | None = None
-
-
-def is_tiff(data: bytes) -> bool:
-    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def find_picture(data: bytes) -> TiffPicture:
@@ -67,11 +54,8 @@ def unsupported_kind(data: bytes, undecodable: bool) -> str | None:
 
 def _find_picture(data: bytes) -> TiffPicture:
     page = first = first_directory(data)
-    if first.is_reduced or DNG_VERSION in first.tags or is_camera_raw(data, [first, *first.children]):
+    if first.is_reduced or DNG_VERSION in first.tags:
         directories = list(itertools.islice(all_directories(data), _MAX_DIRECTORIES))
-        if is_camera_raw(data, directories):
-            preview = find_preview(directories)
-            return TiffPicture(preview.file, False, preview.orientation, preview.raw_size)
         page = max([each for each in directories if not each.is_reduced] or directories, key=lambda page: page.area)
     return _page(page) if page is first else _page(read_directory(put_first(page), page.tags.offset))
 

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-PHOTOMETRIC, ORIENTATION, DNG_VERSION = 262, 274, 50706
+PHOTOMETRIC, DNG_VERSION = 262, 50706
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION = 256, 257, 258, 259
-_STRIP_OFFSETS, _STRIP_LENGTHS, _JPEG_OFFSET, _JPEG_LENGTH = 273, 279, 513, 514
 _SAMPLES, _PLANAR, _SAMPLE_FORMAT = 277, 284, 339
 _SUBFILE_TYPE, _OLD_SUBFILE_TYPE, _SUB_DIRECTORIES, _CR2_SLICES = 254, 255, 330, 50752
 _REDUCED_OR_MASK, _OLD_REDUCED = 1 | 4, 2  # bits of NewSubfileType; a value of SubfileType
-_SENSOR = (32803, 34892)  # PhotometricInterpretation: color filter array, linear raw
-_JPEG_COMPRESSION = (6, 7)
+_MOSAIC, _LINEAR = 32803, 34892  # PhotometricInterpretation: color filter array, linear raw
 _MAX_CHILDREN = 32
 _COLORS = {0: "gray", 1: "gray", 2: "RGB", 3: "palette", 5: "CMYK", 6: "YCbCr", 8: "Lab", 9: "Lab", 10: "Lab"}
 
@@ -55,7 +53,12 @@ class TiffDirectory:
 
     @property
     def is_sensor_data(self) -> bool:
-        return self.get(PHOTOMETRIC) in _SENSOR or _CR2_SLICES in self.tags
+        return self.get(PHOTOMETRIC) in (_MOSAIC, _LINEAR) or _CR2_SLICES in self.tags
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether every pixel of the sensor's data has all colors."""
+        return bool(self.get(PHOTOMETRIC) == _LINEAR)
 
     @property
     def is_misread(self) -> bool:
@@ -69,17 +72,6 @@ class TiffDirectory:
     @property
     def description(self) -> str:
         return f"TIFF, {_COLORS.get(self.get(PHOTOMETRIC), 'unknown colors')}, {self.bits} bits a channel"
-
-    @property
-    def jpeg(self) -> bytes | None:
-        """The JPEG file that this page consists of, if it does."""
-        offset, length = self.get(_JPEG_OFFSET), self.get(_JPEG_LENGTH)
-        if offset is None and self.compression in _JPEG_COMPRESSION and len(self.get(_STRIP_OFFSETS, ())) == 1:
-            offset, length = self.tags[_STRIP_OFFSETS][0], self.tags[_STRIP_LENGTHS][0]
-        if not isinstance(offset, int) or not isinstance(length, int):
-            return None
-        content = self.data[offset : offset + length]
-        return content if content.startswith(b"\xff\xd8\xff") else None
 
     @property
     def children(self) -> list[TiffDirectory]:

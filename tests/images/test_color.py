@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
@@ -85,3 +87,11 @@ def test_missing_values_leave_the_rest_as_it_is(broken: float) -> None:
 def test_nothing_but_missing_values_is_survived() -> None:
     image = Image.fromarray(np.full((40, 30), np.nan, np.float32))
     assert load_image(encode(image, "TIFF")).error is None
+
+
+def test_an_srgb_profile_for_linear_light_is_applied() -> None:
+    curve = SRGB[(start := SRGB.index(b"para") + 12) : start + 20]
+    linear = SRGB.replace(curve, struct.pack(">5i", 65536, 65536, 0, 65536, 0))
+    linear = linear.replace("sRGB built-in".encode("utf-16-be"), "sRGB (Linear)".encode("utf-16-be"))
+    loaded = load_image(encode(Image.new("RGB", (9, 9), (55, 55, 55)), icc_profile=linear))
+    assert loaded.image.getpixel((5, 5)) == pytest.approx((128, 128, 128), abs=1)

@@ -13,6 +13,7 @@ import pytest
 from lychee_rerank.images import files
 from lychee_rerank.images.files import (
     MAX_BYTES,
+    MAX_RAW_BYTES,
     SPECIAL,
     UnusableImageError,
     default_name,
@@ -184,6 +185,19 @@ def test_files_over_the_limit_are_not_read(tmp_path: Path) -> None:
     problem = load_image(huge).problem
     assert problem is not None
     assert (problem.code, problem.size, problem.limit) == ("too_many_bytes", MAX_BYTES + 1, MAX_BYTES)
+
+
+@pytest.mark.parametrize("start", [b"II*\0", b"FUJIFILMCCD-RAW "])
+def test_camera_raw_may_be_larger(tmp_path: Path, start: bytes) -> None:
+    for size, expected in ((MAX_BYTES + 1, None), (MAX_RAW_BYTES + 1, "too_many_bytes")):
+        path = tmp_path / f"{size}"
+        with path.open("wb") as file:
+            file.write(start)
+            file.truncate(size)
+        if expected:
+            assert problem_code(path) == expected
+        else:
+            assert len(read_bytes(path)) == size
 
 
 def test_missing_files_folders_and_impossible_names_have_their_reasons(tmp_path: Path) -> None:

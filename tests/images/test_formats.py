@@ -74,13 +74,6 @@ def test_a_kind_that_is_not_supported_is_named(data: bytes, words: str) -> None:
     assert words in str(loaded.problem)
 
 
-@pytest.mark.parametrize(
-    "start", [b"\0\0\0\x18ftypcrx ", b"FUJIFILMCCD-RAW 0201", b"IIRO\x08\0\0\0", b"IIU\0\x18\0\0\0", b"FOVb"]
-)
-def test_camera_raw_is_named(start: bytes) -> None:
-    assert code(start + bytes(200)) == "camera_raw"
-
-
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "GIF", "WEBP", "AVIF", "HEIF", "TIFF"])
 def test_a_file_cut_within_its_header_is_damaged(format: str) -> None:
     from pillow_heif import register_heif_opener

@@ -65,7 +65,7 @@ def means(image: Image.Image) -> list[int]:
 
 
 def test_the_values_below_are_those_of_this_version() -> None:
-    assert PREPARATION_VERSION == 2, HINT
+    assert PREPARATION_VERSION == 3, HINT
 
 
 @pytest.mark.parametrize("name", FILES)

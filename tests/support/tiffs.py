@@ -14,7 +14,7 @@ _SUB_DIRECTORIES = 330
 
 @dataclass
 class Page:
-    """One directory: `tags` by number, each one integer or several, `strip` what StripOffsets points to."""
+    """One directory: `tags` by number, each one integer, several or bytes, `strip` what StripOffsets points to."""
 
     tags: dict[int, int | Sequence[int]]
     strip: bytes = b""
@@ -77,7 +77,10 @@ def _append(data: bytearray, pages: Sequence[Page], order: str, link: int) -> li
 
 def _entry(data: bytearray, number: int, value: int | Sequence[int], order: str) -> bytes:
     values = [value] if isinstance(value, int) else list(value)
-    code, kind = ("H", 3) if max(values) < 65536 and number not in (273, 279, 330, 513, 514) else ("I", 4)
+    if isinstance(value, bytes):
+        code, kind = "B", 1
+    else:
+        code, kind = ("H", 3) if max(values) < 65536 and number not in (273, 279, 330, 513, 514) else ("I", 4)
     packed = struct.pack(f"{order}{len(values)}{code}", *values)
     content = packed.ljust(4, b"\0") if len(packed) <= 4 else struct.pack(order + "I", _place(data, packed))
     return struct.pack(order + "HHI", number, kind, len(values)) + content

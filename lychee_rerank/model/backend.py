@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,6 +59,12 @@ class ScoringBackend(Protocol):
 
     def encode_image(self, image: PreparedImage) -> None:
         """Compute and cache an image's features ahead of any query."""
+
+    def near_duplicates(self, keys: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+        """Groups of two or more images that are nearly the same, as positions in `keys` (`LoadedImage.key`), in order.
+
+        An image whose features are not cached is in no group.
+        """
 
     def clear_cache(self) -> None:
         """Drop cached prompts and image features."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedConfig
+
+from lychee_rerank.model.vision_tower import ImageFeatures
 
 
 class Decoder(Protocol):
@@ -42,3 +45,11 @@ class DynamicDecoder:
     def crop(self, length: int) -> None:
         if surplus := self.length - length:
             self.cache.crop(-surplus)
+
+
+def deepstack_kwargs(features: ImageFeatures, embeddings: Tensor) -> dict[str, Any]:
+    """How the decoder takes `features.deepstack`; {} where there is none. Image tokens come first in `embeddings`."""
+    if not features.deepstack:
+        return {}
+    is_image = torch.arange(embeddings.shape[1], device=embeddings.device) < len(features.tokens)
+    return {"visual_pos_masks": is_image[None], "deepstack_visual_embeds": list(features.deepstack)}

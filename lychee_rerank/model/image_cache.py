@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cachetools import LRUCache
 
 from lychee_rerank.devices.memory import GIB
+from lychee_rerank.model.near_duplicates import group_near_duplicates
 from lychee_rerank.model.vision_tower import ImageFeatures
 
 
@@ -21,3 +24,9 @@ class ImageFeatureCache(LRUCache[str, ImageFeatures]):
         """Cache a copy in host memory; features larger than the whole budget are not cached."""
         if features.nbytes <= self.maxsize:
             super().__setitem__(key, features.to("cpu"))
+
+    def near_duplicates(self, keys: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+        """Groups of images that are nearly the same, as positions in `keys`; see `group_near_duplicates`."""
+        positions = [position for position, key in enumerate(keys) if key in self]
+        groups = group_near_duplicates([self[keys[position]] for position in positions])
+        return tuple(tuple(positions[member] for member in group) for group in groups)

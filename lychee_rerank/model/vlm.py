@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +27,7 @@ from lychee_rerank.errors import ModelError
 from lychee_rerank.images.prefetch import PreparedImage
 from lychee_rerank.model.backend import GenerationOutput, YesNoOutput
 from lychee_rerank.model.cuda_graphs import MAX_DIFFERENCE, GraphCache, relative_difference, supports_cuda_graphs
-from lychee_rerank.model.decoder import Decoder, DynamicDecoder
+from lychee_rerank.model.decoder import Decoder, DynamicDecoder, deepstack_kwargs
 from lychee_rerank.model.image_cache import ImageFeatureCache
 from lychee_rerank.model.mlp_padding import pad_mlps
 from lychee_rerank.model.prompt_encoding import IMAGE_PAD, PromptEncoder
@@ -39,7 +39,7 @@ from lychee_rerank.model.vision_tower import ImageFeatures, VisionTower
 from lychee_rerank.text.prompts import Messages, yes_no_messages
 from lychee_rerank.text.query import raw_query
 
-_CACHED_PREFIXES = 4
+_CACHED_PREFIXES = 16  # a query's and its conditions', some 6 MB each with a 7B
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +118,10 @@ class VisionLanguageModel:
         """Compute and cache an image's features ahead of any query. Raises OutOfMemoryError or ModelError."""
         with self._inference():
             self._get_image_features(image)
+
+    def near_duplicates(self, keys: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+        """Groups of images that are nearly the same, as positions in `keys`; see `ScoringBackend`."""
+        return self._image_features.near_duplicates(keys)
 
     def clear_cache(self) -> None:
         """Drop cached prompts and image features."""
@@ -228,7 +232,7 @@ class VisionLanguageModel:
         positions = torch.cat([positions, text_positions(answer_start, len(answer), self._device)], -1)
         text = self._embed_tokens(prefix.suffix_ids + answer)
         embeddings = torch.cat([features.tokens[None].to(text.device), text], 1)
-        return decoder.forward(embeddings, positions, **_deepstack_kwargs(features, embeddings))
+        return decoder.forward(embeddings, positions, **deepstack_kwargs(features, embeddings))
 
     def _decode(
         self, decoder: Decoder, prefix: PromptPrefix, features: ImageFeatures, token_ids: list[int], *, start: int
@@ -282,14 +286,6 @@ class VisionLanguageModel:
 
     def _to_text(self, token_ids: list[int]) -> str:
         return str(self.tokenizer.decode(token_ids, skip_special_tokens=True))
-
-
-def _deepstack_kwargs(features: ImageFeatures, embeddings: Tensor) -> dict[str, Any]:
-    """How the decoder takes `features.deepstack`; {} where there is none. Image tokens come first in `embeddings`."""
-    if not features.deepstack:
-        return {}
-    is_image = torch.arange(embeddings.shape[1], device=embeddings.device) < len(features.tokens)
-    return {"visual_pos_masks": is_image[None], "deepstack_visual_embeds": list(features.deepstack)}
 
 
 def _eos_token_ids(model: PreTrainedModel, tokenizer: Any) -> frozenset[int]:

@@ -9,7 +9,7 @@ import base64
 import io
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
@@ -91,6 +91,10 @@ class VLLMBackend:
 
     def encode_image(self, image: PreparedImage) -> None:
         """Does nothing: a server caches image features by itself."""
+
+    def near_duplicates(self, keys: Sequence[str]) -> tuple[tuple[int, ...], ...]:  # noqa: ARG002
+        """None: a server returns no image features."""
+        return ()
 
     def clear_cache(self) -> None:
         """Does nothing, as `encode_image`."""

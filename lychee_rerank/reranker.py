@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,13 +17,14 @@ from lychee_rerank import results
 from lychee_rerank.devices.device_map import DeviceMapPlan
 from lychee_rerank.devices.memory import CacheReleaser
 from lychee_rerank.errors import ModelError, OutOfMemoryError, PictureProblem
-from lychee_rerank.images.load import LoadedImage
+from lychee_rerank.images.load import LoadedImage, image_key
 from lychee_rerank.images.prefetch import DECODING_THREADS, ImagePreprocessor, ImageSource, PreparedImage
 from lychee_rerank.images.resize import Fit
 from lychee_rerank.model.backend import ScoringBackend
 from lychee_rerank.model.libraries import sleep_at_barriers
 from lychee_rerank.model.quantization import Quantize
-from lychee_rerank.results import ImageScore, ScoringMethod
+from lychee_rerank.results import ConditionScore, ImageScore, ScoringMethod
+from lychee_rerank.text.conditions import split_conditions
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION, Messages, generate_messages, yes_no_messages
 from lychee_rerank.text.query import Query, normalize_query, raw_query
 from lychee_rerank.text.score_parser import parse_score, score_is_complete
@@ -178,6 +179,29 @@ class Reranker:
             logger.warning("The answer about %s stays as it is: %s", result.name, error)
             return result
         return replace(result, answer=output.answer, token_ids=output.token_ids, finished=True)
+
+    def conditions(
+        self, query: str | Query, image: ImageSource, *, options: ScoringOptions | None = None
+    ) -> tuple[ConditionScore, ...]:
+        """The score of an image against each part of a query alone; a query of one part gives that part.
+
+        The image's features are reused, and each part's prompt stays cached for the next image. Raises QueryError.
+        """
+        options = options or self.options
+        prepared = self.prepare(image, options=options)
+        return tuple(
+            ConditionScore(part, result.score, result.problem)
+            for part in split_conditions(options.query(query).text)
+            for result in self.stream(part, [prepared], options=options)
+        )
+
+    def near_duplicates(
+        self, content_hashes: Sequence[str], *, options: ScoringOptions | None = None
+    ) -> tuple[tuple[int, ...], ...]:
+        """Groups of images that are nearly the same, as positions in `content_hashes`, by their cached features."""
+        keys = [image_key(content_hash, fit=(options or self.options).fit) for content_hash in content_hashes]
+        with self._backend_lock:
+            return self._backend.near_duplicates(keys)
 
     def encode_image(self, image: ImageSource, *, options: ScoringOptions | None = None) -> None:
         """Compute and cache an image's features ahead of any query. An unusable image is skipped."""

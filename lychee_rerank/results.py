@@ -13,6 +13,23 @@ ScoringMethod = Literal["generate", "yes_no"]
 
 
 @dataclass(frozen=True)
+class ConditionScore:
+    """How well an image matches one part of the query (`text`, as typed), scored alone, from 0.0 to 10.0.
+
+    `score` is 0.0 where there is a `problem`.
+    """
+
+    text: str
+    score: float
+    problem: PictureProblem | None = None
+
+    @property
+    def error(self) -> str | None:
+        """Why there is no score, in one English sentence; None where there is a score."""
+        return None if self.problem is None else str(self.problem)
+
+
+@dataclass(frozen=True)
 class ImageScore:
     """The result of scoring one image: a score or a problem.
 
@@ -20,6 +37,7 @@ class ImageScore:
     0.0 to 10.0 (0.0 with a problem), `answer` the model's raw text, `parsed` the score found in it (method "generate"),
     `probability` that of "yes" (method "yes_no"), `seconds` the time this image took, `notes` are codes of what was
     done to the image while opening it. `token_ids` and `finished` let `Reranker.explain` continue the answer.
+    `conditions` are the scores of the query's parts, in their order, as far as they were asked for.
     """
 
     index: int
@@ -35,6 +53,7 @@ class ImageScore:
     problem: PictureProblem | None = None
     token_ids: tuple[int, ...] = ()
     finished: bool = True
+    conditions: tuple[ConditionScore, ...] = ()
 
     @property
     def error(self) -> str | None:

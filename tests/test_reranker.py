@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageStat
 
 from lychee_rerank.errors import ModelError, OutOfMemoryError, QueryError
+from lychee_rerank.images.files import read_image
 from lychee_rerank.images.prefetch import PreparedImage
 from lychee_rerank.model.backend import GenerationOutput, YesNoOutput
 from lychee_rerank.reranker import Reranker, ScoringOptions, can_generate_score
@@ -53,6 +54,10 @@ class RednessBackend:
 
     def encode_image(self, image: PreparedImage) -> None:
         self.encoded.add(image.key)
+
+    def near_duplicates(self, keys: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+        """All images that are cached are alike."""
+        return (tuple(position for position, key in enumerate(keys) if key in self.encoded),)
 
     def clear_cache(self) -> None:
         self.encoded.clear()
@@ -181,6 +186,14 @@ def test_an_image_with_cached_features_keeps_its_notes(reranker: Reranker, backe
     result = next(reranker.stream("red", [transparent]))
     assert result.notes == ("alpha_flattened",)
     assert result.score > 0
+
+
+def test_near_duplicates_are_looked_for_among_images_prepared_with_the_same_options(reranker: Reranker) -> None:
+    hashes = [read_image(red(amount)).content_hash for amount in (50, 60, 70)]
+    for amount in (50, 70):
+        reranker.encode_image(red(amount))
+    assert reranker.near_duplicates(hashes) == ((0, 2),)
+    assert reranker.near_duplicates(hashes, options=ScoringOptions(fit="whole")) == ((),)
 
 
 def test_a_prepared_image_is_scored_as_it_was_read(reranker: Reranker, tmp_path: Path) -> None:

@@ -100,10 +100,13 @@ class CacheReleaser:
 
 
 def _empty_caches() -> None:
-    torch = sys.modules.get("torch")
-    if torch and torch.cuda.is_available():
+    if "torch" not in sys.modules:
+        return
+    import torch  # waits for a thread that is just importing it
+
+    if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    elif torch and torch.backends.mps.is_available():
+    elif torch.backends.mps.is_available():
         torch.mps.empty_cache()
 
 

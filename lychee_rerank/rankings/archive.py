@@ -13,15 +13,16 @@ from typing import Any
 
 from lychee_rerank.errors import PictureProblem
 from lychee_rerank.images.load import Preview
-from lychee_rerank.images.paths import encodable
 from lychee_rerank.rankings.database import Database
 from lychee_rerank.rankings.dropped import DroppedFiles
+from lychee_rerank.rankings.ranking_record import RANKING_TABLES, RankingRecord
 from lychee_rerank.rankings.store import ScoreStore, open_store
 from lychee_rerank.text.query import Query
 
 MAX_RANKINGS = 12
 
-_TABLES = """
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS page (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS library (image TEXT PRIMARY KEY, name TEXT NOT NULL, path BLOB, stamp TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS previews (image TEXT PRIMARY KEY, facts TEXT NOT NULL, thumbnail BLOB);
@@ -34,7 +35,10 @@ CREATE TABLE IF NOT EXISTS ranking_images (  -- scored: the content that was sco
     ranking TEXT NOT NULL, position INTEGER NOT NULL, image TEXT NOT NULL, name TEXT NOT NULL, path BLOB,
     scored TEXT NOT NULL, problem TEXT, PRIMARY KEY (ranking, position)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS marks (image TEXT PRIMARY KEY, mark TEXT NOT NULL);
 """
+    + RANKING_TABLES
+)
 _REFERENCED = "SELECT image FROM library UNION SELECT image FROM ranking_images"
 
 
@@ -223,8 +227,10 @@ class Archive:
         self.store.clear()
 
     def _delete_unreferenced(self) -> None:
-        self.database.write("DELETE FROM ranking_images WHERE ranking NOT IN (SELECT id FROM rankings)")
-        self.database.write(f"DELETE FROM previews WHERE image NOT IN ({_REFERENCED})")
+        for table in ("ranking_images", "ranking_conditions", "ranking_near_duplicates"):
+            self.database.write(f"DELETE FROM {table} WHERE ranking NOT IN (SELECT id FROM rankings)")
+        for table in ("previews", "marks"):
+            self.database.write(f"DELETE FROM {table} WHERE image NOT IN ({_REFERENCED})")
         # The '' tells "nothing is referenced" from "nothing could be read".
         if self.dropped and (rows := self.database.read(f"SELECT '' UNION {_REFERENCED}")):
             self.dropped.delete_except({key for (key,) in rows})
@@ -247,29 +253,6 @@ class Archive:
         if path is None:  # its bytes were not kept
             return LibraryImage(key, name, b"", preview, preview.problem)
         return LibraryImage(key, name, Path(os.fsdecode(path)), preview)
-
-
-class RankingRecord:
-    """Writes down the course of one ranking. Its scores are in the store."""
-
-    def __init__(self, database: Database, ranking: str) -> None:
-        self.id = ranking
-        self._database = database
-
-    def start(self, model: str, prompt: str, settings: str) -> None:
-        """The model is loaded, and scoring begins."""
-        statement = "UPDATE rankings SET model = ?, prompt = ?, settings = ? WHERE id = ?"
-        self._database.write(statement, [(encodable(model), encodable(prompt), settings, self.id)])
-
-    def add_exception(self, position: int, scored: str, problem: PictureProblem | None) -> None:
-        """An image could not be scored, or its content was no longer what the library had read."""
-        statement = "UPDATE ranking_images SET scored = ?, problem = ? WHERE ranking = ? AND position = ?"
-        text = json.dumps(asdict(problem)) if problem else None
-        self._database.write(statement, [(scored, text, self.id, position)])
-
-    def end(self, seconds: float) -> None:
-        """Every image has its result."""
-        self._database.write("UPDATE rankings SET seconds = ? WHERE id = ?", [(seconds, self.id)])
 
 
 def file_stamp(path: Path) -> str:

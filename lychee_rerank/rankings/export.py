@@ -13,8 +13,13 @@ Fields of one result, the same in JSON (`record`), JSON Lines and CSV, and kept 
     error        null, or why there is no score: its code and, in CSV after a colon, one sentence
     seconds      time spent on this image
     index        position in the input, from 0
+    mark         "kept" or "rejected", as a person marked the image; null where nobody did
+    conditions   in JSON: the text and the score of each part of the query that was scored alone; null where it could
+                 not be, with "error" as above
 
-CSV has the query as its first column, so that tables of several queries can be joined.
+CSV has the query as its first column, so that tables of several queries can be joined, and instead of `conditions` a
+column for each part of the query, so that a spreadsheet can sort by it. Its header is the part as typed, with
+"(condition)" after it where another column has that name; the cell is empty where there is no score.
 """
 
 from __future__ import annotations
@@ -24,14 +29,18 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from lychee_rerank.results import ImageScore
+from lychee_rerank.errors import PictureProblem
+from lychee_rerank.rankings.marks import Mark
+from lychee_rerank.results import ConditionScore, ImageScore
 from lychee_rerank.text.query import Query
 
-COLUMNS = ("rank", "score", "name", "method", "probability", "tier", "answer", "notes", "error", "seconds", "index")
+COLUMNS = (
+    "rank", "score", "name", "method", "probability", "tier", "answer", "notes", "error", "seconds", "index", "mark",
+)  # fmt: skip
 
 # Where a spreadsheet may find a formula: at the start of a cell, and inside one behind what splits cells where the list
 # separator is ";" (most of Europe) or where text is pasted; spaces, quotes and invisible characters may come first.
@@ -54,37 +63,56 @@ class MissingImageError(Exception):
     """An image file that is no longer there or can no longer be read; its text says why, as a phrase."""
 
 
-def record(result: ImageScore) -> dict[str, object]:
+def record(result: ImageScore, mark: Mark | None = None) -> dict[str, object]:
     """One result as plain JSON values, as this module's docstring lists them."""
-    problem = result.problem
     return {
         "rank": result.rank,
-        "score": None if problem else result.score,
+        "score": None if result.problem else result.score,
         "name": result.name,
         "method": result.method,
         "probability": result.probability,
         "tier": result.parsed.tier if result.parsed else None,
         "answer": result.answer,
         "notes": list(result.notes),
-        "error": {"code": problem.code, "message": str(problem)} if problem else None,
+        "error": _error(result.problem) if result.problem else None,
         "seconds": round(result.seconds, 4),
         "index": result.index,
+        "mark": mark,
+        "conditions": [_condition(condition) for condition in result.conditions],
     }
 
 
-def to_json(ranking: Iterable[ImageScore], *, query: Query, model: str) -> bytes:
-    """A ranking as JSON: the query as typed and as scored, the model's name, the results best first."""
-    return b"".join([*json_chunks(ranking, query=query, model=model), b"\n"])
+def _condition(condition: ConditionScore) -> dict[str, object]:
+    if condition.problem:
+        return {"text": condition.text, "score": None, "error": _error(condition.problem)}
+    return {"text": condition.text, "score": condition.score}
 
 
-def json_chunks(ranking: Iterable[ImageScore], *, query: Query, model: str) -> Iterator[bytes]:
+def _error(problem: PictureProblem) -> dict[str, object]:
+    return {"code": problem.code, "message": str(problem)}
+
+
+def to_json(
+    ranking: Iterable[ImageScore], *, query: Query, model: str, marks: Mapping[int, Mark] | None = None
+) -> bytes:
+    """A ranking as JSON: the query as typed and as scored, the model's name, the results best first.
+
+    `marks` are those of the images, by `ImageScore.index`.
+    """
+    return b"".join([*json_chunks(ranking, query=query, model=model, marks=marks), b"\n"])
+
+
+def json_chunks(
+    ranking: Iterable[ImageScore], *, query: Query, model: str, marks: Mapping[int, Mark] | None = None
+) -> Iterator[bytes]:
     """`to_json` result by result, so that a long ranking need not be in memory; without the last line break."""
     document = {"query": query.text, "normalized": query.normalized, "model": model, "results": []}
     head, _, tail = encode_json(document, indent=2).rstrip().rpartition(b"[]")
     yield head + b"["
     separator = b""
     for result in ranking:
-        yield separator + (b"\n" + encode_json(record(result), indent=2).rstrip(b"\n")).replace(b"\n", b"\n    ")
+        encoded = encode_json(record(result, (marks or {}).get(result.index)), indent=2).rstrip(b"\n")
+        yield separator + (b"\n" + encoded).replace(b"\n", b"\n    ")
         separator = b","
     yield (b"\n  ]" if separator else b"]") + tail
 
@@ -94,21 +122,41 @@ def encode_json(document: object, *, indent: int | None = None) -> bytes:
     return json.dumps(document, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace") + b"\n"
 
 
-def to_csv(ranking: Iterable[ImageScore], *, query: str = "", header: bool = True) -> bytes:
+def to_csv(
+    ranking: Iterable[ImageScore],
+    *,
+    query: str = "",
+    header: bool = True,
+    conditions: Sequence[str] = (),
+    marks: Mapping[int, Mark] | None = None,
+) -> bytes:
     """The ranking as a table that Excel opens correctly: UTF-8 with a byte order mark, lines ending in CR LF.
 
     File names and answers are untrusted, so an apostrophe stands before whatever a spreadsheet would run as a formula;
-    all other text is exact. `header=False` leaves out the mark and the header row, for appending.
+    all other text is exact. `header=False` leaves out the mark and the header row, for appending. `conditions` are the
+    parts of the query that get a column each, `marks` those of the images, by `ImageScore.index`.
     """
-    return b"".join(csv_chunks(ranking, query=query, header=header))
+    return b"".join(csv_chunks(ranking, query=query, header=header, conditions=conditions, marks=marks))
 
 
-def csv_chunks(ranking: Iterable[ImageScore], *, query: str, header: bool) -> Iterator[bytes]:
+def csv_chunks(
+    ranking: Iterable[ImageScore],
+    *,
+    query: str,
+    header: bool,
+    conditions: Sequence[str] = (),
+    marks: Mapping[int, Mark] | None = None,
+) -> Iterator[bytes]:
     """`to_csv` row by row, so that a long ranking need not be in memory."""
+    fixed = ("query", *COLUMNS)
     if header:
-        yield _csv_row(("query", *COLUMNS), "utf-8-sig")
+        headers = (f"{text} (condition)" if text in fixed else text for text in conditions)
+        yield _csv_row((*fixed, *map(_text_cell, headers)), "utf-8-sig")
     for result in ranking:
-        yield _csv_row((_text_cell(query), *(_cell(value) for value in record(result).values())))
+        values = record(result, (marks or {}).get(result.index))
+        scores = {condition.text: condition.score for condition in result.conditions if not condition.problem}
+        cells = (query, *(values[column] for column in COLUMNS), *map(scores.get, conditions))
+        yield _csv_row([_cell(value) for value in cells])
 
 
 def _csv_row(cells: Sequence[object], encoding: str = "utf-8") -> bytes:

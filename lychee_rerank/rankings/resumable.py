@@ -70,9 +70,9 @@ class ResumableRun:
         return sum(ranking.scored for ranking in self._rankings)
 
     @property
-    def settings(self) -> str:
-        """The digest of the settings of the first query's scores."""
-        return self._rankings[0].scores.digest
+    def settings(self) -> tuple[str, ...]:
+        """The digests of the settings of each query's scores."""
+        return tuple(ranking.scores.digest for ranking in self._rankings)
 
     def __iter__(self) -> Generator[tuple[int, ImageScore], None, None]:
         """The index of the query and the result of one image, as they come."""

@@ -31,7 +31,8 @@ from lychee_rerank.rankings.export import (
     to_json,
     to_zip,
 )
-from lychee_rerank.results import ImageScore
+from lychee_rerank.rankings.marks import Mark
+from lychee_rerank.results import ConditionScore, ImageScore
 from lychee_rerank.text.query import normalize_query
 from lychee_rerank.text.score_parser import ParsedScore
 
@@ -49,6 +50,10 @@ BEST = ImageScore(
 SECOND = ImageScore(index=2, name="b.png", score=3.25, method="yes_no", answer="no", probability=0.325, rank=2)
 BROKEN = ImageScore(
     index=0, name="坏.png", score=0.0, method="generate", rank=3, problem=PictureProblem("empty", size=0)
+)
+FAILURE = PictureProblem("model_failed", detail="GPU lost")
+WITH_CONDITIONS = replace(
+    BEST, conditions=(ConditionScore("海边", 7.12344), ConditionScore("阳光", 0.0, problem=FAILURE))
 )
 RANKING = [BEST, SECOND, BROKEN]
 QUERY = normalize_query("海边 RED")
@@ -123,11 +128,38 @@ def test_any_text_survives_csv_and_json(name: str, answer: str) -> None:
 def test_json_holds_the_documented_fields_in_order() -> None:
     document = json.loads(to_json(RANKING, query=QUERY, model="demo"))
     assert list(document) == ["query", "normalized", "model", "results"]
-    assert all(tuple(result) == COLUMNS for result in document["results"])
+    assert all(tuple(result) == (*COLUMNS, "conditions") for result in document["results"])
     assert (document["query"], document["normalized"]) == ("海边 RED", QUERY.normalized)
     assert document["results"][0]["score"] == 8.6
     assert document["results"][2]["score"] is None
     assert document["results"][2]["error"] == {"code": "empty", "message": "The file is empty (0 bytes)."}
+
+
+def test_a_condition_is_a_column_by_which_a_spreadsheet_can_sort_and_empty_where_it_was_not_scored() -> None:
+    best, second, _ = read_rows(to_csv([WITH_CONDITIONS, SECOND, BROKEN], conditions=("海边", "阳光")))
+    assert list(best)[-3:] == ["mark", "海边", "阳光"]
+    assert (best["海边"], best["阳光"]) == ("7.1234", "")
+    assert (second["海边"], second["阳光"]) == ("", "")
+
+
+def test_a_condition_named_like_another_column_or_a_formula_gets_a_column_of_its_own() -> None:
+    result = replace(BEST, conditions=(ConditionScore("score", 1.5), ConditionScore("=1+1", 2.5)))
+    (row,) = read_rows(to_csv([result], conditions=("score", "=1+1")))
+    assert (row["score"], row["score (condition)"], row["'=1+1"]) == ("8.6", "1.5", "2.5")
+
+
+def test_json_lists_the_conditions_of_an_image_and_why_one_has_no_score() -> None:
+    best, second = json.loads(to_json([WITH_CONDITIONS, SECOND], query=QUERY, model="demo"))["results"]
+    assert best["conditions"][0] == {"text": "海边", "score": 7.12344}
+    assert best["conditions"][1]["score"] is None and best["conditions"][1]["error"]["code"] == "model_failed"
+    assert second["conditions"] == []
+
+
+def test_marks_are_those_of_the_images_whatever_their_rank() -> None:
+    marks: dict[int, Mark] = {BEST.index: "kept", BROKEN.index: "rejected"}
+    assert [row["mark"] for row in read_rows(to_csv(RANKING, marks=marks))] == ["kept", "", "rejected"]
+    results = json.loads(to_json(RANKING, query=QUERY, model="demo", marks=marks))["results"]
+    assert [result["mark"] for result in results] == ["kept", None, "rejected"]
 
 
 def test_json_leaves_chinese_readable() -> None:

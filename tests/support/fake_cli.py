@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from unittest.mock import patch
 
@@ -57,6 +57,9 @@ class BrightnessBackend:
 
     def encode_image(self, image: PreparedImage) -> None:
         """Caches nothing."""
+
+    def near_duplicates(self, keys: Sequence[str]) -> tuple[tuple[int, ...], ...]:  # noqa: ARG002
+        return ()
 
     def clear_cache(self) -> None:
         """Has no cache."""

@@ -1,10 +1,13 @@
-"""A reranker for tests of jobs and of the page: an image scores higher the redder it is."""
+"""A reranker for tests of jobs and of the page: an image scores higher the redder it is.
+
+For queries that name another color and not red (蓝, 绿), such as a condition of one, that color counts.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +61,9 @@ class FakeReranker:
     def prompt_text(self, query: Query, *, options: ScoringOptions) -> str:
         return f"PROMPT {query.normalized}"
 
+    def near_duplicates(self, content_hashes: Sequence[str], *, options: ScoringOptions) -> tuple[tuple[int, ...], ...]:
+        return ()
+
     def encode_image(self, image: bytes | Path, *, options: ScoringOptions) -> None:
         self.encoded += 1
 
@@ -86,8 +92,9 @@ def _score(query: Query, index: int, image: LoadedImage, options: ScoringOptions
     result = ImageScore(index, image.name, 0.0, options.method, notes=image.notes, problem=image.problem)
     if image.problem:
         return result
-    red, green, _ = ImageStat.Stat(image.image).mean
-    score = max(0.0, (red - green) / 25.5)
+    red, green, blue = ImageStat.Stat(image.image).mean
+    excess = {"红": red - green, "蓝": blue - green, "绿": green - red, "": red - green}
+    score = max(0.0, next(amount for color, amount in excess.items() if color in query.text) / 25.5)
     if options.method == "yes_no":
         return replace(result, score=score, answer="yes", probability=score / 10)
     answer = "说不好。" if query.text == "无分" else f"得分：{score:.1f}分。"

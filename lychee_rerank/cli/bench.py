@@ -19,7 +19,7 @@ from lychee_rerank.errors import ServerError
 if TYPE_CHECKING:
     from lychee_rerank.benchmark.cpu_threads import ThreadsLatency
     from lychee_rerank.benchmark.latency import Latency
-    from lychee_rerank.benchmark.result import BenchmarkResult, Column
+    from lychee_rerank.benchmark.result import BenchmarkResult, Column, ConditionsLatency
     from lychee_rerank.reranker import Reranker
     from lychee_rerank.results import ScoringMethod
 
@@ -46,6 +46,9 @@ def bench(
         bool,
         typer.Option("--threads", help="Measure the threads chosen on a CPU beside fixed settings, and a busy core."),
     ] = False,
+    conditions: Annotated[
+        bool, typer.Option("--conditions", help="Measure what the conditions of a query cost, beside scoring anew.")
+    ] = False,
     output: Annotated[Path | None, typer.Option("--json", help="Write the numbers as JSON.")] = None,
 ) -> None:
     """Measure how fast this machine ranks, and in how much memory.
@@ -65,6 +68,7 @@ def bench(
         with_cross_encoder=peers,
         server=server,
         threads=threads,
+        conditions=conditions,
     )
     for sentence in result.left_out:
         stderr_console.print(sentence, markup=False, soft_wrap=True)
@@ -76,6 +80,8 @@ def bench(
         console.print(memory_table(result))
     if result.threads:
         console.print(threads_table(result.threads))
+    if result.conditions:
+        console.print(conditions_table(result.conditions))
     if output:
         output.write_text(json.dumps(asdict(result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -122,6 +128,16 @@ def threads_table(threads: Sequence[ThreadsLatency]) -> Table:
             ours.cached_ms / min(entry.cached_ms for entry in fixed),
         )
         table.add_row("chosen / best fixed", title, *(f"{ratio:.2f}" for ratio in ratios))
+    return table
+
+
+def conditions_table(conditions: Sequence[ConditionsLatency]) -> Table:
+    """Each method: its times, those after a ranking as a part of scoring anew, and how far scores are from that."""
+    columns = ("after a ranking", "nothing kept", "scored anew", "transformers", "part of anew", "scores differ by")
+    table = Table("", *columns, title="ms for 4 conditions of 12 pictures")
+    for entry in conditions:
+        times = (f"{value:.0f}" for value in (entry.kept_ms, entry.cold_ms, entry.anew_ms, entry.plain_ms))
+        table.add_row(entry.method, *times, f"{entry.ratio:.0%}", f"{entry.score_difference:.2g}")
     return table
 
 

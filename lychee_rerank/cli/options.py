@@ -28,6 +28,10 @@ Queries = Annotated[
 
 Top = Annotated[int | None, Option(metavar="N", min=1, help="Keep only the best N.")]
 MinScore = Annotated[float | None, Option(metavar="S", min=0, max=10, help="Keep only scores of S (0 to 10) or more.")]
+Conditions = Annotated[
+    bool,
+    Option("--conditions", help="Score each condition of the query too, of the best 12 or of --top."),
+]
 Json = Annotated[Path | None, Option(metavar="FILE", help="Write the ranking as JSON; - is stdout.")]
 Csv = Annotated[Path | None, Option(metavar="FILE", help="Write the ranking as CSV that Excel opens; - is stdout.")]
 JsonLines = Annotated[

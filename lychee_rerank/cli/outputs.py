@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice, takewhile
@@ -108,11 +108,11 @@ def json_lines(file: Path | None) -> Iterator[Callable[[Query, ImageScore], None
         yield write
 
 
-def write_csv(file: Path, rankings: Iterable[RankedQuery]) -> None:
-    """All rankings as one table."""
+def write_csv(file: Path, rankings: Iterable[RankedQuery], *, conditions: Sequence[str] = ()) -> None:
+    """All rankings as one table, with a column for each of `conditions`."""
     with atomic_write(file) as output:
         for index, (query, ranking) in enumerate(rankings):
-            output.writelines(csv_chunks(ranking, query=query.text, header=index == 0))
+            output.writelines(csv_chunks(ranking, query=query.text, header=index == 0, conditions=conditions))
 
 
 def write_json(file: Path, rankings: Iterable[RankedQuery], *, model: str, multi_query: bool) -> None:

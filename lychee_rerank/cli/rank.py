@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from lychee_rerank.cli import options as opt
 from lychee_rerank.cli import outputs as out
+from lychee_rerank.cli.conditions import Conditions, query_conditions, score_best, with_conditions
 from lychee_rerank.cli.decode_ahead import decode_ahead
 from lychee_rerank.cli.errors import NothingScoredError, interrupt_message, stderr_console
 from lychee_rerank.cli.image_folder import RankedQuery, copy, link, place_images
@@ -24,6 +26,7 @@ from lychee_rerank.text.query import Query
 _NOTES = {
     "mostly_cropped": "judged by the middle alone, because of the long shape; --fit whole judges all of a picture.",
     "embedded_preview": "judged by the preview in the camera's RAW file.",
+    "raw_developed": "camera RAW without a large preview, developed automatically.",
 }
 
 
@@ -33,6 +36,7 @@ def rank(
     queries: opt.Queries = None,
     top: opt.Top = None,
     min_score: opt.MinScore = None,
+    conditions: opt.Conditions = False,
     json: opt.Json = None,
     csv: opt.Csv = None,
     jsonl: opt.JsonLines = None,
@@ -58,7 +62,8 @@ def rank(
     outputs = out.Outputs(top, min_score, json, csv, jsonl, copy_to, link_to)
     outputs.check()
     texts, files = _resolve_arguments(query, paths or [], queries)
-    prepared = [ScoringOptions(normalize=normalize).query(text) for text in texts]
+    scoring = ScoringOptions(normalize=normalize)
+    prepared = [scoring.query(text) for text in texts]
     with interrupt_message("Stopped before scoring; scores of earlier runs are kept."):
         with decode_ahead(files, fit) as decoded:
             reranker = open_reranker(model, server, method, fit, instruction, reserve, dtype, max_concurrency)
@@ -66,11 +71,17 @@ def rank(
         if not quiet:
             warn_about_demo(reranker, model, files)
         with open_store(store) as kept:
-            run = ResumableRun(reranker, prepared, images, kept, fresh=fresh)
+
+            def open_run(queries: Sequence[str | Query], sources: Sequence[NamedSource]) -> ResumableRun:
+                return ResumableRun(reranker, [*map(scoring.query, queries)], sources, kept, fresh=fresh)
+
+            run = open_run(prepared, images)
             _score(run, prepared, len(files) * len(prepared), jsonl, kept, quiet=quiet)
+            scores = score_best(run, prepared, outputs, images, kept, open_run, quiet=quiet) if conditions else []
             note = "" if kept.database.problem else "all scores are kept; "
             with interrupt_message(f"Stopped while writing; {note}run the same command again to write."):
-                _write(run, prepared, outputs, files, model=reranker.checkpoint.name, multi_query=queries is not None)
+                multi_query = queries is not None
+                _write(run, prepared, outputs, files, scores, model=reranker.checkpoint.name, multi_query=multi_query)
     ensure_server_available(reranker)
 
 
@@ -114,18 +125,24 @@ def _write(
     queries: Sequence[Query],
     outputs: out.Outputs,
     files: Sequence[str],
+    scores: Sequence[Conditions],
     *,
     model: str,
     multi_query: bool,
 ) -> None:
+    """`scores` are those of the conditions of each query; () where nobody asked for them."""
+    conditions = [query_conditions(query) if scores else () for query in queries]
+
     def rankings() -> Iterator[RankedQuery]:
-        return ((query, outputs.select(run.ranking(index))) for index, query in enumerate(queries))
+        for index, query in enumerate(queries):
+            ranking = outputs.select(run.ranking(index))
+            yield query, with_conditions(ranking, scores[index]) if scores else ranking
 
     if out.STDOUT not in (outputs.json, outputs.csv, outputs.jsonl):
-        for query, ranking in rankings():
-            show_table(query.text, ranking, all_rows=outputs.top is not None)
+        for (query, ranking), texts in zip(rankings(), conditions, strict=True):
+            show_table(query.text, ranking, all_rows=outputs.top is not None, conditions=texts)
     if outputs.csv:
-        out.write_csv(outputs.csv, rankings())
+        out.write_csv(outputs.csv, rankings(), conditions=[*dict.fromkeys(chain.from_iterable(conditions))])
     if outputs.json:
         out.write_json(outputs.json, rankings(), model=model, multi_query=multi_query)
     targets = [(folder, transfer) for folder, transfer in ((outputs.copy_to, copy), (outputs.link_to, link)) if folder]

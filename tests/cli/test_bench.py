@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lychee_rerank.benchmark.cpu_threads import ThreadsLatency
+from lychee_rerank.benchmark.result import ConditionsLatency
 from lychee_rerank.vllm import http
 from lychee_rerank.vllm.reranker import VLLMReranker
 from support.benchmark_results import RESULT
@@ -63,6 +64,12 @@ def test_threads_are_shown_with_the_ratio_to_the_best_fixed_setting(
     lines = rows(run_command("bench", "--threads").stdout)
     assert "chosen beside a busy core 22.0 4.0" in lines
     assert "chosen / best fixed quiet 1.10 1.00" in lines
+
+
+def test_conditions_are_shown_as_a_part_of_scoring_anew(asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    conditions = (ConditionsLatency("yes_no", 250.0, 300.0, 500.0, 900.0, 0.5, 0.0),)
+    monkeypatch.setattr("lychee_rerank.benchmark.bench.bench", lambda *_, **__: replace(RESULT, conditions=conditions))
+    assert "yes_no 250 300 500 900 50% 0" in rows(run_command("bench", "--conditions").stdout)
 
 
 def test_what_was_measured_is_written_as_json(asked: dict[str, Any], tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from lychee_rerank.cli import progress
 from lychee_rerank.errors import PictureProblem
-from lychee_rerank.results import ImageScore
+from lychee_rerank.results import ConditionScore, ImageScore
 from support.fake_cli import run_command
 
 RANKING = [
@@ -80,6 +81,21 @@ def test_a_terminal_gets_a_table_with_the_reasons_and_says_how_many_rows_are_lef
     assert "... and 1 more; --top 3 shows all." in shortened
     progress.show_table("a [mug]", RANKING, all_rows=True)
     assert "The file is empty (0 bytes)." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("width", "line"), [(100, "1 8.6 9.1 2.0 best [bold].png"), (60, "海边 9.1, a long dress 2.0")]
+)
+def test_conditions_are_columns_or_a_line_of_their_own_in_a_narrow_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int, line: str
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    conditions = (ConditionScore("海边", 9.1), ConditionScore("a long dress", 2.0))
+    ranking = [replace(RANKING[0], conditions=conditions), *RANKING[1:]]
+    progress.show_table("a mug", ranking, all_rows=True, conditions=("海边", "a long dress"))
+    lines = [" ".join(row.replace("│", " ").split()) for row in capsys.readouterr().out.splitlines()]
+    assert line in lines
 
 
 def test_a_terminal_gets_a_bar_that_counts_the_images(monkeypatch: pytest.MonkeyPatch) -> None:

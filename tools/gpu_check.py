@@ -3,6 +3,7 @@
 FOLDER holds a checkpoint, such as `python -m tools.full_size --keep FOLDER` writes. Checked are:
 
 - scores and answers with CUDA graphs against those without, and how long a picture takes in each way;
+- what the conditions of a query cost, beside scoring the same pictures anew for each;
 - peak memory over many pictures;
 - the same checkpoint while another process leaves only 24 GiB of the GPU: the reserve must stay free.
 """
@@ -17,7 +18,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lychee_rerank.benchmark.bench import METHODS
+from lychee_rerank.benchmark.conditions import measure_conditions
 from lychee_rerank.benchmark.latency import QUERIES
 from lychee_rerank.benchmark.photos import random_photos
 from lychee_rerank.devices.memory import GIB
@@ -35,6 +38,7 @@ from lychee_rerank.model.loading import load_model
 from lychee_rerank.model.vlm import VisionLanguageModel
 from lychee_rerank.text.prompts import generate_messages, yes_no_messages
 from lychee_rerank.text.query import normalize_query
+from lychee_rerank.weights.locate import Checkpoint
 
 _NEW_TOKENS = 12
 _CAP_GIB, _RESERVE_GIB = 24.0, 1.2
@@ -56,6 +60,7 @@ def main(
     result: dict[str, Any] = {"gpu": torch.cuda.get_device_name(0), "torch": torch.__version__}
     result |= {"with_graphs": measure(model, images)}
     result |= {"memory_gib": list(read_memory(model, memory))}
+    result |= {"conditions": list(measure_all_conditions(model, folder))}
     with model.without_cuda_graphs():
         result |= {"without_graphs": measure(model, images)}
     del model
@@ -101,6 +106,12 @@ def timed(function: Any, images: list[LoadedImage]) -> tuple[float, list[Any]]:
         torch.cuda.synchronize()
         times.append(1000 * (time.perf_counter() - start))
     return statistics.median(times[1:]), outputs
+
+
+def measure_all_conditions(model: VisionLanguageModel, folder: Path) -> Iterator[dict[str, Any]]:
+    """As `lychee-rerank bench --conditions`, by both methods."""
+    checkpoint = Checkpoint(folder, folder.name, "argument")
+    return (asdict(measure_conditions(model, checkpoint, method, _NEW_TOKENS, rounds=2)) for method in METHODS)
 
 
 def read_memory(model: VisionLanguageModel, count: int) -> Iterator[float]:
@@ -151,6 +162,9 @@ def table(result: dict[str, Any]) -> Table:
         rows.add_row(key, *(f"{way[key]:.2f}" for way in ways))
     rows.add_row("largest difference in score", f"{difference:.4f}", "")
     rows.add_row("same answers", f"{same} of {len(ways[0]['answers'])}", "")
+    for entry in result["conditions"]:
+        ratio = f"{entry['ratio']:.0%} of scoring anew, scores differ by {entry['score_difference']:.2g}"
+        rows.add_row(f"conditions, {entry['method']}", ratio, "")
     rows.add_row("peak GiB", ", ".join(f"{peak:.2f}" for peak in result["memory_gib"]), "")
     capped = result["capped"]
     rows.add_row("with 24 GiB free", f"{capped['free_after_gib']:.2f} GiB left, {capped['yes_no_ms']:.1f} ms", "")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from lychee_rerank.benchmark.conditions import measure_conditions
 from lychee_rerank.benchmark.cpu_threads import measure_threads
 from lychee_rerank.benchmark.implementations import (
     CROSS_ENCODER,
@@ -48,6 +49,7 @@ def bench(
     with_cross_encoder: bool = False,
     server: Reranker | None = None,
     threads: bool = False,
+    conditions: bool = False,
 ) -> BenchmarkResult:
     """Measure both methods in every implementation: `ROUNDS` times two queries over at least 3 `images`, with answers
     of `new_tokens`.
@@ -55,7 +57,8 @@ def bench(
     `size` (a key of `SIZES`) takes random weights instead of a checkpoint, with dtype="auto" in BF16. Peers are
     sentence-transformers' CrossEncoder and a `server` with the same checkpoint, both in batches of `PEER_BATCH_SIZE`;
     one that fails is left out. Afterwards `memory_images` are scored, and memory is read after every 50. `threads`
-    measures the threads on a CPU beside fixed settings, not with random weights. Raises CheckpointError, ModelError.
+    measures the threads on a CPU beside fixed settings, not with random weights; `conditions` what scoring the
+    conditions of a query costs. Raises CheckpointError and ModelError.
     """
     checkpoint = _random_checkpoint(size) if size else find_checkpoint(model)
     loaded, dtype = _build_random(size, dtype) if size else _load(checkpoint, dtype)
@@ -80,6 +83,7 @@ def bench(
         MAX_SCORE_DIFFERENCE[dtype],
         tuple(entry for entry in measured if isinstance(entry, str)),
         tuple(measure_threads(model, dtype, images)) if threads and not size else (),
+        tuple(measure_conditions(loaded, checkpoint, method, new_tokens) for method in METHODS if conditions),
     )
 
 

@@ -28,6 +28,25 @@ class MemoryReading:
 
 
 @dataclass(frozen=True)
+class ConditionsLatency:
+    """Milliseconds for scoring 12 images against each of four conditions, decoding included; medians of the rounds.
+
+    kept_ms: by `Reranker.conditions` after a ranking of the images, whose features are cached. cold_ms: the same with
+    nothing cached. anew_ms: by a query for each condition, with nothing cached before each. plain_ms: by the same
+    queries with plain transformers. ratio: kept_ms / anew_ms in the same round.
+    score_difference: the largest one between the scores of those two, which go from 0 to 10.
+    """
+
+    method: ScoringMethod
+    kept_ms: float
+    cold_ms: float
+    anew_ms: float
+    plain_ms: float
+    ratio: float
+    score_difference: float
+
+
+@dataclass(frozen=True)
 class BenchmarkResult:
     """What was measured, on which machine, with which model.
 
@@ -46,6 +65,7 @@ class BenchmarkResult:
     max_score_difference: float
     left_out: tuple[str, ...]
     threads: tuple[ThreadsLatency, ...] = ()
+    conditions: tuple[ConditionsLatency, ...] = ()
 
     def differs(self, entry: Latency) -> bool:
         """Whether an implementation gave other scores than plain transformers, NaN included."""

@@ -12,7 +12,18 @@ import streamlit as st
 
 from lychee_rerank.model.libraries import import_in_background
 from lychee_rerank.reranker import Reranker
-from lychee_rerank.ui import chart, export_panel, grid, history, inputs, progress, prompt, sidebar
+from lychee_rerank.ui import (
+    chart,
+    conditions_tab,
+    export_panel,
+    grid,
+    history,
+    inputs,
+    mark_buttons,
+    progress,
+    prompt,
+    sidebar,
+)
 from lychee_rerank.ui.i18n import t
 from lychee_rerank.ui.state import AppState, LoadReranker
 from lychee_rerank.weights.hub import is_http_url
@@ -51,20 +62,22 @@ def run(load: LoadReranker = load_reranker) -> None:
     inputs.show(state, settings)
     progress.show(state)
     _show_ranking(state)
+    mark_buttons.listen_for_keys()
     if not is_http_url(settings.model):
         import_in_background()
     state.warm_up(settings)
 
 
 def _show_ranking(state: AppState) -> None:
-    """The selected ranking in five tabs; only the open one is drawn."""
+    """The selected ranking in tabs; only the open one is drawn."""
     job = history.selected_job(state)
     if job is None:
         return
     regions: dict[str, Callable[[], None]] = {
-        "tab_grid": lambda: grid.show(job),
+        "tab_grid": lambda: grid.show(state, job),
+        "tab_conditions": lambda: conditions_tab.show(job),
         "tab_chart": lambda: chart.show(job),
-        "tab_export": lambda: export_panel.show(job),
+        "tab_export": lambda: export_panel.show(state, job),
         "tab_history": lambda: history.show(state, job),
         "tab_prompt": lambda: prompt.show(job),
     }

@@ -7,6 +7,7 @@ from html import escape
 import streamlit as st
 
 from lychee_rerank.results import ImageScore
+from lychee_rerank.ui.condition_bars import condition_bars
 from lychee_rerank.ui.i18n import problem_text, rule_name, t
 from lychee_rerank.ui.library import RankingJob
 
@@ -14,12 +15,26 @@ from lychee_rerank.ui.library import RankingJob
 def show(job: RankingJob, result: ImageScore) -> None:
     """The folded answer; unfolded from the start where there is no valid score."""
     has_no_score = result.problem is not None or (result.parsed is not None and result.parsed.tier == "default")
-    key = f"answer-{job.started}-{job.images[result.index].key}"
-    with st.expander(t("output"), expanded=has_no_score, key=key, on_change="rerun"):
-        st.html(_answer(result))
+    key = f"{job.started}-{job.images[result.index].key}"
+    with st.expander(t("output"), expanded=has_no_score, key=f"answer-{key}", on_change="rerun"):
+        st.html(answer_html(result) + condition_bars(result))
+        conditions_button(job, result, "card")
 
 
-def _answer(result: ImageScore) -> str:
+def conditions_button(job: RankingJob, result: ImageScore, place: str) -> None:
+    """Asks for the conditions of an image that has none yet. `place` ("card" or "large") is part of its key."""
+    is_complete = result.problem is not None or len(result.conditions) == len(job.conditions)
+    if is_complete or not job.can_score_conditions:
+        return
+    key = f"conditions-{place}-{job.started}-{job.images[result.index].key}"
+    waits = job.status().state == "conditions"  # for those that are being scored, perhaps also this image's
+    if st.button(t("conditions_of_image"), type="tertiary", icon=":material/add:", disabled=waits, key=key):
+        job.request_conditions([result.index])
+        st.rerun()
+
+
+def answer_html(result: ImageScore) -> str:
+    """The whole answer, how its score was found, seconds and notes; or why there is no score."""
     if result.problem:
         return f'<div class="answer bad"><b>{t("warning")}</b><br>{escape(problem_text(result.problem))}</div>'
     html = _yes_no(result) if result.method == "yes_no" else _generated(result)

@@ -1,4 +1,4 @@
-"""The ranked images in three columns, with filters and pages; updates and re-orders itself while scores arrive."""
+"""The ranked images in three columns, with filters, pages and marks; re-orders itself while scores arrive."""
 
 from __future__ import annotations
 
@@ -10,27 +10,24 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from lychee_rerank.results import ImageScore
-from lychee_rerank.ui import answer_panel, image_dialog
-from lychee_rerank.ui.i18n import rank_line, t
+from lychee_rerank.ui import answer_panel, grid_filters, image_dialog, mark_buttons, near_duplicates
+from lychee_rerank.ui.i18n import t
 from lychee_rerank.ui.library import RankingJob
+from lychee_rerank.ui.score_line import score_line
+from lychee_rerank.ui.state import AppState
 
 COLUMNS = 3
 WIDTH = 300  # pixels
 _PAGE_SIZE = 24
 _REFRESH_S = 2.0  # each drawing takes the scoring thread 20 ms, and the browser half a core on the same machine
-_GOOD, _FAIR = 8.0, 6.0
 
 T = TypeVar("T")
 
 
-def show(job: RankingJob) -> None:
+def show(state: AppState, job: RankingJob) -> None:
     """Filters, then the cards."""
-    st.fragment(_show, run_every=_REFRESH_S if job.status().active else None)(job)
-
-
-def score_class(score: float) -> str:
-    """The CSS class of a score: "good" (green) above 8, "fair" (blue) from 6, "low" (grey) below."""
-    return "good" if score > _GOOD else "fair" if score >= _FAIR else "low"
+    image_dialog.reopen(state, job)
+    st.fragment(_show, run_every=_REFRESH_S if job.status().active else None)(state, job)
 
 
 def cells(items: Sequence[T], total: int, columns: int, page_size: int, key: str) -> Iterator[tuple[DeltaGenerator, T]]:
@@ -44,46 +41,46 @@ def cells(items: Sequence[T], total: int, columns: int, page_size: int, key: str
         yield from zip(st.columns(columns), visible[start : start + columns], strict=False)
 
 
-def _show(job: RankingJob) -> None:
-    ranking = job.status().ranking
-    filtered = _filter(job, ranking)
-    if not filtered:
+def _show(state: AppState, job: RankingJob) -> None:
+    status = job.status()
+    ranking = status.ranking
+    filtered = _filter(state, job, ranking)
+    cards = near_duplicates.fold(filtered, near_duplicates.show_switch(status.near_duplicates))
+    shown = [card[0] for card in cards]
+    mark_buttons.show_kept(state.marks, (image.key for image in job.images))
+    if not shown:
         st.caption(t("nothing_left" if ranking else "no_scores_yet"))
         return
     _highlight_top(job, ranking[0])
-    for column, result in cells(filtered, len(job.images), COLUMNS, _PAGE_SIZE, "grid-page"):
+    for column, position in cells(range(len(shown)), len(job.images), COLUMNS, _PAGE_SIZE, "grid-page"):
         with column:
-            _card(job, result)
+            if _card(state, job, cards[position]):
+                image_dialog.show(state, job, shown, position)
 
 
-def _filter(job: RankingJob, ranking: Sequence[ImageScore]) -> Sequence[ImageScore]:
-    if len(job.images) <= COLUMNS:
-        return ranking
-    with st.container(key="filters"):
-        name, score, top = st.columns([3, 3, 2], vertical_alignment="bottom", gap="medium")
-        name_part = name.text_input(t("filter_name"), key="filter-name").strip().lower()
-        min_score = score.slider(t("filter_score"), 0.0, 10.0, 0.0, 0.5, "%.1f", key="filter-score")
-        top_n = int(top.number_input(t("filter_top"), 0, None, 0, key="filter-top")) or None
-    return [result for result in ranking[:top_n] if result.score >= min_score and name_part in result.name.lower()]
+def _filter(state: AppState, job: RankingJob, ranking: Sequence[ImageScore]) -> Sequence[ImageScore]:
+    return grid_filters.filtered(job, state.marks, ranking) if len(job.images) > COLUMNS else ranking
 
 
-def _card(job: RankingJob, result: ImageScore) -> None:
+def _card(state: AppState, job: RankingJob, alike: Sequence[ImageScore]) -> bool:
+    """A card of the first of `alike`; whether its image was clicked."""
+    is_clicked = False
+    result = alike[0]
     image = job.images[result.index]
     with st.container(key=f"card-{image.key}"):
         if thumbnail := image.preview.thumbnail:
             with st.container(key=f"image-{image.key}", width=WIDTH):
                 # Stretched, not given a width: Streamlit would shrink it each time a running job is drawn.
                 st.image(thumbnail, width="stretch", alt=result.name)
-                if st.button(t("large"), key=f"large-{image.key}"):  # covers the whole image, see style.css
-                    image_dialog.show(image, result)
+                is_clicked = st.button(t("large"), key=f"large-{image.key}")  # covers the whole image, see style.css
         else:
             st.html('<div class="no-image"></div>')
         name = escape(result.name)
-        st.html(
-            f'<div class="rank {score_class(result.score)}">{rank_line(result)}</div>'
-            f'<div class="name" title="{name}"><bdi>{name}</bdi></div>'
-        )
+        st.html(f'{score_line(result)}<div class="name" title="{name}"><bdi>{name}</bdi></div>')
+        near_duplicates.show(state, job, alike)
+        mark_buttons.show(state.marks, image.key, "card")
         answer_panel.show(job, result)
+    return is_clicked
 
 
 def _highlight_top(job: RankingJob, top: ImageScore) -> None:

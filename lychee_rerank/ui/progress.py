@@ -7,7 +7,7 @@ from itertools import islice
 
 import streamlit as st
 
-from lychee_rerank.rankings.job import JobState, JobStatus
+from lychee_rerank.rankings.job_status import JobState, JobStatus
 from lychee_rerank.results import ImageScore
 from lychee_rerank.ui.i18n import error_text, escape_markdown, format_duration, problem_text, t
 from lychee_rerank.ui.library import RankingJob
@@ -25,12 +25,13 @@ def show(state: AppState) -> None:
 
 
 def _show(job: RankingJob, drawn: JobState) -> None:
-    """drawn: the job's state when the whole page was last drawn, which is repeated when scoring and the job end."""
+    """drawn: the job's state when the whole page was last drawn, which is repeated when scoring or other work ends."""
     status = job.status()
-    if status.state != drawn and (status.state == "explaining" or not status.active):
+    if status.state not in ("loading", "scoring", drawn):
         st.rerun()
-    if status.state == "failed" and status.error:
-        st.error(escape_markdown(t("failed", reason=error_text(status.error))))
+    if status.error:
+        text = "failed" if status.state == "failed" else "conditions_failed"
+        st.error(t(text, reason=escape_markdown(error_text(status.error))))
     with st.container(key="progress"):
         track, stop, events = st.columns([5, 1, 4], vertical_alignment="center", gap="medium")
         with track:
@@ -45,10 +46,12 @@ def _show(job: RankingJob, drawn: JobState) -> None:
 
 def _summary(status: JobStatus) -> str:
     if status.active and status.stopping:
-        return t("stopping")
+        return t("stopping" if status.state in ("loading", "scoring") else "stopping_rest")
     match status.state:
         case "loading":
             return t("loading")
+        case "conditions":
+            return t("scoring_conditions", done=status.condition_scores, total=status.condition_scores_total)
         case "explaining":
             return t("explaining", done=status.explained, total=status.total)
         case "done":

@@ -52,6 +52,7 @@ def _defaults() -> dict[str, object]:
         "method": settings.method,
         "fit": settings.fit,
         "reasons": settings.reasons,
+        "conditions": settings.conditions,
         "instruction": DEFAULT_INSTRUCTION,
         "normalize": settings.normalize,
         "reserve": settings.reserve_gib,
@@ -71,7 +72,7 @@ def _is_valid(key: str, value: object, models: Sequence[str]) -> bool:
             return value in FITS
         case "reserve", float():
             return 0 <= value <= MAX_RESERVE_GIB
-        case ("instruction", str()) | ("reasons" | "normalize", bool()):
+        case ("instruction", str()) | ("reasons" | "conditions" | "normalize", bool()):
             return True
     return False
 

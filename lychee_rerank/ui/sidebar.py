@@ -9,6 +9,7 @@ import streamlit as st
 
 from lychee_rerank.devices.device_map import DeviceMapPlan
 from lychee_rerank.devices.memory import device_name, format_bytes, memory_usage
+from lychee_rerank.rankings.job import CONDITIONS_TOP
 from lychee_rerank.ui import download_panel, kept_panel, saved_settings
 from lychee_rerank.ui.i18n import LANGUAGES, page_language, t
 from lychee_rerank.ui.saved_settings import FITS, MAX_RESERVE_GIB, METHODS
@@ -31,6 +32,7 @@ def show(state: AppState) -> Settings:
         fits = {name: t(f"fit_{name}") for name in FITS}
         fit = st.radio(t("fit"), fits, format_func=lambda name: fits[name], horizontal=True, key="fit")
         reasons = st.toggle(t("reasons"), key="reasons")
+        conditions = _conditions(state)
         with st.expander(t("more_settings"), key="more-settings"):
             other_model = _other_model()
             instruction = st.text_area(t("instruction"), key="instruction")
@@ -39,7 +41,7 @@ def show(state: AppState) -> Settings:
         _memory(state)
         kept_panel.show(state)
         saved_settings.save(state.archive)
-    return Settings(other_model or model, method, instruction, reasons, normalize, fit, reserve)
+    return Settings(other_model or model, method, instruction, reasons, conditions, normalize, fit, reserve)
 
 
 def _language_switch() -> None:
@@ -78,6 +80,14 @@ def _model(state: AppState, checkpoints: list[Checkpoint]) -> str:
     if demo or state.download:
         download_panel.show(state)
     return model
+
+
+def _conditions(state: AppState) -> bool:
+    """The setting, also while the latest query has only one condition; then the switch is off and cannot be moved."""
+    if state.job and len(state.job.conditions) == 1:
+        st.toggle(t("conditions"), disabled=True, help=t("conditions_off"), key="conditions-off")
+        return bool(st.session_state["conditions"])
+    return st.toggle(t("conditions"), help=t("conditions_help", count=CONDITIONS_TOP), key="conditions")
 
 
 def _other_model() -> str:

@@ -12,6 +12,7 @@ from lychee_rerank.errors import LycheeError
 from lychee_rerank.images.resize import Fit
 from lychee_rerank.rankings.archive import MAX_RANKINGS, LibraryImage, open_archive
 from lychee_rerank.rankings.job import Job
+from lychee_rerank.rankings.marks import Marks
 from lychee_rerank.rankings.saved import saved_rankings
 from lychee_rerank.reranker import Reranker, ScoringOptions
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION
@@ -35,6 +36,7 @@ class Settings:
     method: Literal["auto", "generate", "yes_no"] = "auto"
     instruction: str = ""
     reasons: bool = True
+    conditions: bool = True
     normalize: bool = True
     fit: Fit = "crop"
     reserve_gib: float = 1.2
@@ -46,6 +48,7 @@ class AppState:
     def __init__(self, load: LoadReranker) -> None:
         self.archive = open_archive()
         self.library = Library(self.archive)
+        self.marks = Marks(self.archive.database)
         self.jobs: list[RankingJob] = [*saved_rankings(self.archive)]
         self.reranker: Reranker | None = None
         self.download: Download | None = None
@@ -62,8 +65,8 @@ class AppState:
 
     @property
     def busy(self) -> bool:
-        """Whether a ranking runs."""
-        return self.job is not None and self.job.status().active
+        """Whether a ranking runs, or conditions of an earlier one are scored."""
+        return any(job.active for job in self.jobs)
 
     def start(self, query: str, settings: Settings) -> None:
         """Rank all images of the library; a running ranking stops. Raises QueryError."""
@@ -71,18 +74,26 @@ class AppState:
         self.stop()
         self.library.keep_rest()
         images = self.library.images()
-        job = Job(checked, images, lambda: self._open(settings), self.archive, explain=settings.reasons)
+        job = Job(
+            checked,
+            images,
+            lambda: self._open(settings),
+            self.archive,
+            explain=settings.reasons,
+            score_conditions=settings.conditions,
+        )
         self.jobs = [*self.jobs, job][-MAX_RANKINGS:]
 
     def stop(self) -> None:
-        """Stop the running ranking; its scores stay."""
-        if self.job:
-            self.job.stop()
+        """Stop what runs; its scores stay."""
+        for job in self.jobs:
+            job.stop()
 
     def clear(self) -> None:
         """Remove images and rankings, what is kept of them except scores, and what the model has cached of them."""
         self.stop()
         self.library.clear()
+        self.marks.clear()
         self.archive.clear((), [job.id for job in self.jobs])
         self.archive.database.shrink()
         self.jobs = []

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lychee_rerank.ui import i18n
-from support.app_test import html, open_page, rank, red, upload
+from support.app_test import click, html, open_page, rank, red, settle, upload
 
 
 def test_the_answer_names_the_tier_and_the_rule_that_found_the_score() -> None:
@@ -45,6 +45,29 @@ def test_a_yes_no_answer_comes_with_its_probability() -> None:
     app = upload(open_page(), ("a.png", red(255)))
     app.radio(key="method").set_value("yes_no")
     assert "回答：yes　“是”的概率：100.0%" in html(rank(app, "红色"))
+
+
+def test_the_conditions_of_the_query_are_below_the_answer() -> None:
+    answer, bars = html(rank(upload(open_page(), ("a.png", red(200))), "红色，蓝色")).split('<dl class="conditions">')
+    assert "得分：<mark>7.8</mark>分。" in answer
+    assert '<dt title="红色">红色</dt>' in bars
+    assert "<small>最弱</small> 0.0</dd>" in bars
+
+
+def test_conditions_that_were_not_scored_can_be_asked_for() -> None:
+    app = upload(open_page(), ("a.png", red(200)), ("b.png", red(100)))
+    app.toggle(key="conditions").set_value(False)
+    rank(app, "红色，蓝色")
+    assert [button.label for button in app.button].count("逐个条件打分") == 2
+    shown = html(settle(click(app, "逐个条件打分")))
+    assert shown.count('<dl class="conditions">') == 1
+    assert [button.label for button in app.button].count("逐个条件打分") == 1
+
+
+@pytest.mark.parametrize("file", [red(200), b"not an image"], ids=["one condition", "no score"])
+def test_where_there_are_no_conditions_to_score_none_can_be_asked_for(file: bytes) -> None:
+    app = rank(upload(open_page(), ("a.png", file)), "红色" if file == red(200) else "红色，蓝色")
+    assert "逐个条件打分" not in [button.label for button in app.button]
 
 
 @pytest.mark.parametrize("text", ["&lt;img src=x", "&lt;b&gt;红"])

@@ -34,6 +34,8 @@ def sentences(source: str) -> list[str]:
             ignored.add(node.value)
         if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("logger."):
             ignored.update(ast.walk(node))
+        if isinstance(node, ast.keyword) and node.arg == "shortcut":  # the name of a key
+            ignored.add(node.value)
         if isinstance(node, ast.JoinedStr):
             ignored.update(child for child in node.values if isinstance(child, ast.Constant))
     texts = [literal(node) for node in ast.walk(tree) if node not in ignored]
@@ -70,6 +72,7 @@ def test_a_sentence_in_the_code_is_found(code: str) -> None:
         "logger.warning('Warming up ended: %s', error)",
         "st.html(f'<div class=\"answer bad\">{text}</div>')",
         "st.button(t('weights_start'), icon=':material/download:')",
+        "st.button(t('next'), shortcut='Right')",
         "'%H:%M:%S'",
     ],
 )

@@ -44,6 +44,23 @@ def test_without_reasons_the_answers_stay_as_they_are() -> None:
     assert app_state().job.status().explained == 0
 
 
+def test_without_conditions_none_are_scored() -> None:
+    app = upload(open_page(), ("a.png", red(200)))
+    app.toggle(key="conditions").set_value(False)
+    rank(app, "红色，蓝色")
+    assert app_state().job.status().condition_scores_total == 0
+
+
+def test_conditions_are_off_for_a_query_of_one_and_as_set_for_the_next() -> None:
+    app = rank(upload(open_page(), ("a.png", red(200))), "红色")
+    switch = app.toggle(key="conditions-off")
+    assert (switch.value, switch.disabled) == (False, True)
+    assert switch.help.startswith("当前描述只有一个条件")
+    rank(app.run(), "红色，蓝色")
+    assert app.toggle(key="conditions").value
+    assert app_state().job.status().condition_scores_total == 2
+
+
 def test_before_a_model_is_loaded_the_demo_is_announced() -> None:
     app = open_page()
     assert "尚未载入" in captions(app)

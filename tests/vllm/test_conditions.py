@@ -85,3 +85,7 @@ def test_the_command_keeps_many_images_in_flight_for_each_condition(vllm: FakeVl
     results = json.loads(result.stdout)["results"]
     assert [len(each["conditions"]) for each in results] == [3] * 6
     assert len(vllm.chats) == sent + 1 + 6 * 3
+
+
+def test_nothing_is_a_near_duplicate_as_a_server_returns_no_features(vllm: FakeVllm) -> None:
+    assert connect(vllm.url, method="yes_no").near_duplicates(["same", "same"]) == ()

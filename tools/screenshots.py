@@ -1,4 +1,4 @@
-"""Make the README's screenshots from the real page: the demo checkpoint ranks the samples, in light and in dark.
+"""Make the README's screenshots from the real page, over which the demo checkpoint has ranked the samples.
 
 uv run python -m tools.screenshots
 """
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent
 PORT = 8597
@@ -28,8 +28,8 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backgroun
 def main() -> None:
     with _serve_page() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        _screenshot(browser, url, "light", query=QUERY)
-        _screenshot(browser, url, "dark")  # shows the same ranking
+        _ranking(browser, url)
+        _large_view(browser, url)
 
 
 @contextmanager
@@ -56,21 +56,47 @@ def _wait_until_healthy(url: str) -> None:
     raise SystemExit("The page's server never became healthy.")
 
 
-def _screenshot(browser: Browser, url: str, scheme: Literal["light", "dark"], query: str = "") -> None:
-    context = browser.new_context(locale="en-GB", color_scheme=scheme, viewport={"width": 1440, "height": 1640})
+def _ranking(browser: Browser, url: str) -> None:
+    """In light, the answers of the first row opened."""
+    page = _open(browser, url, "light", height=1760)
+    page.get_by_role("button", name="Try the samples").click()
+    page.get_by_text(re.compile("^28 loaded")).wait_for()
+    page.get_by_label("What should the pictures show?").fill(QUERY)
+    page.get_by_label("What should the pictures show?").press("Enter")
+    _wait_until_ranked(page)
+    for position in range(3):
+        page.get_by_text("Model output").nth(position).click()
+        page.locator(".conditions").nth(position).wait_for()
+    page.get_by_role("button", name="Keep").first.click()
+    page.get_by_role("button", name="Kept").first.wait_for()
+    page.mouse.move(0, 0)  # no image is zoomed
+    _save(page, "page-light.png")
+
+
+def _large_view(browser: Browser, url: str) -> None:
+    """In dark, of the same ranking's best image."""
+    page = _open(browser, url, "dark", height=820)
+    _wait_until_ranked(page)
+    page.locator('[class*="st-key-large-"] button').first.click()
+    page.get_by_text("1 / ").wait_for()
+    _save(page, "large-view-dark.png")
+
+
+def _open(browser: Browser, url: str, scheme: Literal["light", "dark"], height: int) -> Page:
+    context = browser.new_context(locale="en-GB", color_scheme=scheme, viewport={"width": 1440, "height": height})
     page = context.new_page()
     page.goto(url)
-    if query:
-        page.get_by_role("button", name="Try the samples").click()
-        page.get_by_text(re.compile("^28 loaded")).wait_for()
-        page.get_by_label("What should the pictures show?").fill(query)
-        page.get_by_label("What should the pictures show?").press("Enter")
+    return page
+
+
+def _wait_until_ranked(page: Page) -> None:
     page.get_by_text(re.compile("^Done: ")).wait_for(timeout=180_000)
     page.locator('[class*="st-key-card-"] img').nth(5).wait_for()
+
+
+def _save(page: Page, file: str) -> None:
     page.wait_for_function("[...document.images].every(image => image.complete)")
-    page.mouse.move(0, 0)  # no image is zoomed
-    page.screenshot(path=ROOT / "docs" / f"page-{scheme}.png")
-    context.close()
+    page.screenshot(path=ROOT / "docs" / file)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ from lychee_rerank.results import ConditionScore, ImageScore
 from lychee_rerank.ui.i18n import problem_text, t
 from lychee_rerank.ui.score_line import score_class
 
+_MIN_GAP = 0.5  # between the best and the weakest: 9.8 beside 9.9 is no weakness
+
 
 def condition_bars(result: ImageScore) -> str:
-    """One row a condition as HTML, the weakest marked where scores differ; "" without conditions."""
+    """One row a condition as HTML, the weakest marked where one falls behind; "" without conditions."""
     weakest = _weakest(result.conditions)
     rows = "".join(_row(condition, is_weakest=condition is weakest) for condition in result.conditions)
     return f'<dl class="conditions">{rows}</dl>' if rows else ""
@@ -19,8 +21,8 @@ def condition_bars(result: ImageScore) -> str:
 
 def _weakest(conditions: Sequence[ConditionScore]) -> ConditionScore | None:
     scored = [condition for condition in conditions if condition.problem is None]
-    numbers = {f"{condition.score:.1f}" for condition in scored}
-    return min(scored, key=lambda condition: condition.score) if len(numbers) > 1 else None
+    scores = [condition.score for condition in scored]
+    return scored[scores.index(min(scores))] if scored and max(scores) - min(scores) >= _MIN_GAP else None
 
 
 def _row(condition: ConditionScore, *, is_weakest: bool) -> str:

@@ -1,4 +1,4 @@
-"""Three whole pieces of work, from upload to export, with the real demo checkpoint in a real browser."""
+"""Four whole pieces of work, from upload to export, with the real demo checkpoint in a real browser."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from playwright.sync_api import Browser, Page, expect
 from support.images import encode, patchwork
 from support.page_server import ROOT, serve_page
 from support.page_steps import open_empty
+
+SAMPLES = ROOT / "lychee_rerank" / "demo" / "samples"
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,29 @@ def test_a_shop_downloads_the_ten_best_of_42_product_images(page: Page, tmp_path
         for entry, row in zip(archive.namelist(), rows, strict=False):
             assert entry == f"{int(row['rank']):03}_{float(row['score']):.1f}_{row['name']}"
             assert archive.read(entry) == files[row["name"]]
+
+
+def test_a_photographer_folds_copies_sees_why_and_takes_home_what_is_kept(page: Page, tmp_path: Path) -> None:
+    samples = ("basketball", "banana", "cat", "rose")
+    files = {f"{name}.jpg": (SAMPLES / f"{name}.jpg").read_bytes() for name in samples}
+    with Image.open(SAMPLES / "basketball.jpg") as original:
+        files["小图.png"] = encode(original.resize((original.width // 2, original.height // 2)))
+    rows = upload_and_rank(page, files, "篮球，蓝色背景", tmp_path)
+    scores = {row["name"]: (float(row["篮球"]), float(row["蓝色背景"])) for row in rows}
+    assert all(best > worst for best, worst in zip(scores["basketball.jpg"], scores["banana.jpg"], strict=True))
+    page.get_by_role("tab", name="图片").click()
+    expect(page.locator('[class*="st-key-card-"]')).to_have_count(4)
+    expect(page.get_by_text("共 2 张相近")).to_be_visible()
+    page.get_by_role("button", name="留", exact=True).first.click()
+    expect(page.get_by_text("已留 1 张")).to_be_visible()
+    page.get_by_text("合并相近的图片").click()
+    expect(page.locator('[class*="st-key-card-"]')).to_have_count(5)
+    page.get_by_role("tab", name="导出").click()
+    page.get_by_text("留下的", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="下载留下的 1 张").click()
+    with zipfile.ZipFile(download.value.path()) as archive:
+        assert [name.partition("_")[0] for name in archive.namelist()] == ["001"]
 
 
 def test_a_designer_ranks_68_files_with_psd_and_transparent_png(page: Page, tmp_path: Path) -> None:

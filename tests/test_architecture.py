@@ -108,6 +108,7 @@ def test_importing_the_package_imports_neither_torch_nor_streamlit() -> None:
 def test_the_public_names_are_these() -> None:
     assert sorted(lychee_rerank.__all__) == [
         "Checkpoint",
+        "ConditionScore",
         "ImageScore",
         "LoadedImage",
         "LycheeError",

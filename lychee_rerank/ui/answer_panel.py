@@ -27,7 +27,8 @@ def conditions_button(job: RankingJob, result: ImageScore, place: str) -> None:
     if is_complete or not job.can_score_conditions:
         return
     key = f"conditions-{place}-{job.started}-{job.images[result.index].key}"
-    waits = job.status().state == "conditions"  # for those that are being scored, perhaps also this image's
+    # For those that are being scored, perhaps also this image's. In the large view it would swallow Escape.
+    waits = place == "card" and job.status().state == "conditions"
     if st.button(t("conditions_of_image"), type="tertiary", icon=":material/add:", disabled=waits, key=key):
         job.request_conditions([result.index])
         st.rerun()

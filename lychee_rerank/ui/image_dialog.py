@@ -26,7 +26,7 @@ from lychee_rerank.ui.state import AppState
 
 _EDGE = 1600  # pixels
 _REFRESH_S = 2.0  # of what is known, while the ranking runs
-_VIEW, _PLACE = "large-view", "large-place"  # session keys: the open _View, the image whose place was asked for
+_VIEW = "large-view"  # session key of the open _View
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def _facts(state: AppState, job: RankingJob, index: int, exif: ExifFacts, *, is_
         stand_in = "" if is_original or not image.preview.thumbnail else f'<div class="small">{t("stand_in")}</div>'
         rows = "".join(f"<dt>{label}</dt><dd>{escape(text)}</dd>" for label, text in _rows(state, image, exif) if text)
         st.html(f'{stand_in}<dl class="facts">{rows}</dl>')
-        if exif.has_place and st.session_state.get(_PLACE) != image.key:
-            st.button(t("show_place"), key="show-place", on_click=_ask_for_place, args=(image.key,))
+        if exif.has_place and st.toggle(t("show_place"), key=f"place-{image.key}"):
+            st.text(_place(image))
 
 
 def _rows(state: AppState, image: LibraryImage, exif: ExifFacts) -> Iterator[tuple[str, str]]:
@@ -135,8 +135,6 @@ def _rows(state: AppState, image: LibraryImage, exif: ExifFacts) -> Iterator[tup
     yield t("lens"), exif.lens
     yield t("exposure"), exif.exposure
     yield t("file"), _location(state, image)
-    if st.session_state.get(_PLACE) == image.key:
-        yield t("place"), _place(image)
 
 
 def _location(state: AppState, image: LibraryImage) -> str:
@@ -146,10 +144,6 @@ def _location(state: AppState, image: LibraryImage) -> str:
     path = printable_name(str(image.source))
     is_copy = state.archive.dropped and state.archive.dropped.path(image.key) == image.source
     return t("dropped_copy", path=path) if is_copy else path
-
-
-def _ask_for_place(key: str) -> None:
-    st.session_state[_PLACE] = key
 
 
 def _place(image: LibraryImage) -> str:

@@ -81,7 +81,7 @@ def test_the_place_is_shown_after_a_click(page: Page, tmp_path: Path) -> None:
     view = enlarge(page)
     expect_image(view, "1 / 3", "照片0.jpg")
     expect(view.get_by_text("31.5")).to_have_count(0)
-    view.get_by_role("button", name="显示拍摄地点").click()
+    view.get_by_text("显示拍摄地点").click()
     expect(view.get_by_text("31.50000, 121.25000")).to_be_visible()
     page.keyboard.press("Escape")
     expect(view).to_have_count(0)

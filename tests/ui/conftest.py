@@ -11,7 +11,9 @@ from lychee_rerank.ui import i18n
 
 
 @pytest.fixture(autouse=True)
-def fresh_app_state() -> Iterator[None]:
+def fresh_app_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # AppTest goes through Streamlit's settings while the page is drawn, and fails where an import adds some meanwhile.
+    monkeypatch.setattr(ui, "import_in_background", lambda: None)
     ui._app_state.cache_clear()
     yield
     ui._app_state.cache_clear()

@@ -71,10 +71,11 @@ def test_it_shows_all_that_is_known_of_the_image_except_its_place(app: AppTest) 
 
 def test_the_place_is_told_of_the_image_for_which_it_was_asked(app: AppTest) -> None:
     app = enlarge(app, "photo.jpg")
-    app = app.button(key="show-place").click().run()
-    assert "<dt>拍摄地点</dt><dd>31.50000, 121.25000</dd>" in view(app)
-    assert "拍摄地点" not in view(step(app, "next"))
-    assert "show-place" not in {button.key for button in app.button}
+    (switch,) = [toggle for toggle in app.toggle if str(toggle.key).startswith("place-")]
+    assert "31.50000, 121.25000" in [text.value for text in switch.set_value(True).run().text]
+    app = step(app, "next")
+    assert "31.50000, 121.25000" not in [text.value for text in app.text]
+    assert not any(str(toggle.key).startswith("place-") for toggle in app.toggle)
 
 
 def test_it_steps_through_the_images_that_the_grid_shows() -> None:

@@ -23,11 +23,12 @@ def group_near_duplicates(features: Sequence[ImageFeatures]) -> tuple[tuple[int,
     resemble each other too. Two images are alike if their cells are on average, and none differs much, so that a change
     in one corner counts.
 
-    The limits were set with altered drawings and photos in the demo checkpoint's vision tower (4 x 4 tokens an image)
-    and two random ones (14 x 14); they were not measured with the weights of the 7B. Copies are alike (half to one and
-    a half times as wide, JPEG at quality 60, 5% more or less light: 27 or 28 of 28 drawings, 11 of 11 photos), as in a
-    burst are those shifted by 1% or cropped by 3% (at least 23 of 28, but 2 to 7 of 11). Another background never is,
-    half the light neither; a hue turned by 30 degrees is in 4 to 7 of 28, an object of a fifth in 1 to 12.
+    The limits were set with altered copies of 28 drawings and 11 photos in the demo checkpoint's vision tower (4 x 4
+    tokens an image) and two random ones (14 x 14); they were not measured with the weights of the 7B. Copies are alike:
+    half to one and a half times as wide, JPEG at quality 60, 5% more or less light (27 or 28 drawings, 11 photos). As
+    in a burst, those shifted by 1% or cropped by 3% are in 23 to 28 drawings, and in 2 to 7 photos. Of other images, a
+    hue turned by 30 degrees is in 4 to 7 and 0 to 7, an object of a fifth put in in 1 to 12 and 0 to 8; another
+    background or half the light in none. Textures and pages of text are alike more easily.
     """
     if len(features) < 2:
         return ()

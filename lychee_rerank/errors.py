@@ -7,7 +7,8 @@ LycheeError
 │   └── DownloadError     a download did not finish
 │       └── DownloadStoppedError   because it was stopped
 ├── ModelError            the model could not be loaded or could not answer
-│   └── OutOfMemoryError  a device ran out of memory even after its caches were released
+│   ├── OutOfMemoryError  a device ran out of memory even after its caches were released
+│   └── ModelChangedError another model is loaded than the one that made a ranking
 ├── ServerError           a scoring server refused, stalled or gave an invalid answer
 └── StoreError            what is kept on disk cannot be read or deleted
 
@@ -54,6 +55,13 @@ class ModelError(LycheeError):
 
 class OutOfMemoryError(ModelError):
     """A device ran out of memory even after its caches were released."""
+
+
+class ModelChangedError(ModelError):
+    """Another model, or one with other settings, is in use than made a ranking."""
+
+    def __init__(self) -> None:
+        super().__init__("Another model is in use now. Rank again to score conditions with it.")
 
 
 class ServerError(LycheeError):

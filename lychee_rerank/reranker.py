@@ -189,11 +189,12 @@ class Reranker:
         """
         options = options or self.options
         prepared = self.prepare(image, options=options)
-        return tuple(
-            ConditionScore(part, result.score, result.problem)
-            for part in split_conditions(options.query(query).text)
-            for result in self.stream(part, [prepared], options=options)
-        )
+
+        def score(part: str) -> ConditionScore:
+            (result,) = self.stream(part, [prepared], options=options)
+            return ConditionScore(part, result.score, result.problem)
+
+        return tuple(self._map_conditions(score, split_conditions(options.query(query).text)))
 
     def near_duplicates(
         self, content_hashes: Sequence[str], *, options: ScoringOptions | None = None
@@ -214,6 +215,11 @@ class Reranker:
         """Drop cached prompts and image features."""
         with self._backend_lock:
             self._backend.clear_cache()
+
+    def _map_conditions(
+        self, score: Callable[[str], ConditionScore], conditions: Iterable[str]
+    ) -> Iterable[ConditionScore]:
+        return map(score, conditions)
 
     def _stream(
         self, messages: Messages, images: Iterable[ImageSource], options: ScoringOptions

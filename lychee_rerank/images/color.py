@@ -40,9 +40,7 @@ def apply_icc_profile(image: Image.Image, profile: bytes | None) -> Image.Image 
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         description = source.profile.profile_description or ""
-        is_srgb = (
-            "sRGB" in description and "Linear" not in description
-        )  # GIMP: "GIMP built-in sRGB (Linear RGB Profile)"
+        is_srgb = "sRGB" in description and "Linear" not in description  # GIMP has a linear one that names sRGB too
         if source.profile.xcolor_space.strip() != image.mode or is_srgb:
             return None
         return ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")

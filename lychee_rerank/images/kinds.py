@@ -80,8 +80,8 @@ def format_list() -> str:
     """What is read, in words; `python -m tools.format_list` puts them into README.md."""
     raw = ", ".join(f"{maker} ({', '.join(_names(suffixes))})" for maker, suffixes in _CAMERA_RAW.items())
     return (
-        f"{_join(_COMMON)}; for design {_join(_DESIGN)}; rarer {_join(_RARE)}; camera RAW of {raw}; "
-        "and JPEG XL once `pillow-jxl-plugin` is installed"
+        f"{_join(_COMMON)}; for design {_join(_DESIGN)}; rarer {_join(_RARE)}; "
+        f"camera RAW as LibRaw reads it, of {raw}; and JPEG XL once `pillow-jxl-plugin` is installed"
     )
 
 

@@ -19,6 +19,8 @@ class ImageFeatureCache(LRUCache[str, ImageFeatures]):
 
     def __init__(self, budget: int = GIB) -> None:
         super().__init__(budget, getsizeof=lambda features: features.nbytes)
+        self._grouped: tuple[str, ...] = ()  # the keys that were grouped last
+        self._groups: tuple[tuple[int, ...], ...] = ()
 
     def __setitem__(self, key: str, features: ImageFeatures) -> None:
         """Cache a copy in host memory; features larger than the whole budget are not cached."""
@@ -28,5 +30,7 @@ class ImageFeatureCache(LRUCache[str, ImageFeatures]):
     def near_duplicates(self, keys: Sequence[str]) -> tuple[tuple[int, ...], ...]:
         """Groups of images that are nearly the same, as positions in `keys`; see `group_near_duplicates`."""
         positions = [position for position, key in enumerate(keys) if key in self]
-        groups = group_near_duplicates([self[keys[position]] for position in positions])
-        return tuple(tuple(positions[member] for member in group) for group in groups)
+        cached = tuple(keys[position] for position in positions)
+        if cached != self._grouped:  # else they are those of the last query
+            self._grouped, self._groups = cached, group_near_duplicates([self[key] for key in cached])
+        return tuple(tuple(positions[member] for member in group) for group in self._groups)

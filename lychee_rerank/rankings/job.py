@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from threading import Event, Lock, Thread
 
-from lychee_rerank.errors import LycheeError, ModelError, OutOfMemoryError
+from lychee_rerank.errors import LycheeError, ModelChangedError, OutOfMemoryError
 from lychee_rerank.images.files import UnusableImageError, read_image
 from lychee_rerank.rankings.archive import Archive, LibraryImage
 from lychee_rerank.rankings.condition_scores import score_conditions
@@ -154,7 +154,7 @@ class Job:
     def _run_requests(self) -> None:
         reranker, options = self._open_reranker()
         if self._store.scores(score_settings(reranker, self.query, options)).digest != self._settings:
-            raise ModelError("Another model is in use now. Rank again to score conditions with it.")
+            raise ModelChangedError
         self._end(reranker, options)
 
     def _end(self, reranker: Reranker, options: ScoringOptions) -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 import streamlit as st
 
 from lychee_rerank.devices.memory import format_bytes
-from lychee_rerank.errors import LycheeError, PictureProblem, QueryError
+from lychee_rerank.errors import LycheeError, ModelChangedError, PictureProblem, QueryError
 from lychee_rerank.images.paths import encodable
 from lychee_rerank.results import ImageScore
 
@@ -58,6 +58,8 @@ def problem_text(problem: PictureProblem) -> str:
 
 def error_text(error: LycheeError) -> str:
     """An error in the person's language where there is a text for it, else in English."""
+    if isinstance(error, ModelChangedError):
+        return t("model_changed")
     return t(f"query_{error.code}") if isinstance(error, QueryError) else str(error)
 
 

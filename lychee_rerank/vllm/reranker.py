@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -21,9 +21,7 @@ from lychee_rerank.images.prefetch import ImageSource, PreparedImage
 from lychee_rerank.images.resize import Fit
 from lychee_rerank.reranker import Reranker, ScoringOptions, can_generate_score
 from lychee_rerank.results import ConditionScore, ImageScore
-from lychee_rerank.text.conditions import split_conditions
 from lychee_rerank.text.prompts import DEFAULT_INSTRUCTION, Messages
-from lychee_rerank.text.query import Query
 from lychee_rerank.vllm.backend import VLLMBackend
 from lychee_rerank.vllm.http import RetryingClient
 from lychee_rerank.vllm.map_ordered import map_ordered
@@ -72,22 +70,14 @@ class VLLMReranker(Reranker):
         self.decoding_threads = os.cpu_count() or 1
         self._decode_slots = Semaphore(self.decoding_threads)
 
-    def conditions(
-        self, query: str | Query, image: ImageSource, *, options: ScoringOptions | None = None
-    ) -> tuple[ConditionScore, ...]:
-        """As on this machine, with the parts of the query in flight together."""
-        options = options or self.options
-        prepared = self.prepare(image, options=options)
-
-        def score(part: str) -> ConditionScore:
-            (result,) = self.stream(part, [prepared], options=options)
-            return ConditionScore(part, result.score, result.problem)
-
-        parts = split_conditions(options.query(query).text)
-        return tuple(map_ordered(score, parts, max_concurrency=self.max_concurrency))
-
     def encode_image(self, image: ImageSource, *, options: ScoringOptions | None = None) -> None:
         """Does nothing: images are sent with the query."""
+
+    def _map_conditions(
+        self, score: Callable[[str], ConditionScore], conditions: Iterable[str]
+    ) -> Iterable[ConditionScore]:
+        """With all of an image in flight together."""
+        return map_ordered(score, conditions, max_concurrency=self.max_concurrency)
 
     def _stream(
         self, messages: Messages, images: Iterable[ImageSource], options: ScoringOptions

@@ -24,6 +24,15 @@ def photos(folder: Path) -> list[Path]:
     return files
 
 
+@pytest.fixture
+def ranked(page: Page, tmp_path: Path) -> Page:
+    """The photos, ranked."""
+    upload(page, photos(tmp_path))
+    rank(page, "红色")
+    expect_done(page)
+    return page
+
+
 def enlarge(page: Page, position: int = 0) -> Locator:
     page.get_by_role("button", name="查看大图").nth(position).click()
     return page.get_by_role("dialog")
@@ -40,50 +49,41 @@ def boxes(view: Locator) -> list[object]:
     return [view.locator(part).bounding_box() for part in parts]
 
 
-def test_arrow_keys_step_and_escape_closes(page: Page, tmp_path: Path) -> None:
-    upload(page, photos(tmp_path))
-    rank(page, "红色")
-    expect_done(page)
-    view = enlarge(page, 1)
+def test_arrow_keys_step_and_escape_closes(ranked: Page) -> None:
+    view = enlarge(ranked, 1)
     expect_image(view, "2 / 3", "照片1.jpg")
-    page.keyboard.press("ArrowLeft")
+    ranked.keyboard.press("ArrowLeft")
     expect_image(view, "1 / 3", "照片0.jpg")
-    page.keyboard.press("ArrowLeft")
+    ranked.keyboard.press("ArrowLeft")
     expect_image(view, "3 / 3", "照片2.jpg")
-    page.keyboard.press("ArrowRight")
+    ranked.keyboard.press("ArrowRight")
     expect_image(view, "1 / 3", "照片0.jpg")
     view.get_by_role("button", name="上一张").click()
     expect_image(view, "3 / 3", "照片2.jpg")
     expect(view.locator(".rank")).to_have_text("Rank 3 | Score: 5.9")
-    page.keyboard.press("Escape")
+    ranked.keyboard.press("Escape")
     expect(view).to_have_count(0)
-    expect_image(enlarge(page, 0), "1 / 3", "照片0.jpg")
+    expect_image(enlarge(ranked, 0), "1 / 3", "照片0.jpg")
 
 
-def test_marks_set_by_key_are_on_the_card_after_closing(page: Page, tmp_path: Path) -> None:
-    upload(page, photos(tmp_path))
-    rank(page, "红色")
-    expect_done(page)
-    view = enlarge(page, 1)
+def test_marks_set_by_key_are_on_the_card_after_closing(ranked: Page) -> None:
+    view = enlarge(ranked, 1)
     expect_image(view, "2 / 3", "照片1.jpg")
-    page.keyboard.press("k")
+    ranked.keyboard.press("k")
     expect(view.locator(".mark-kept")).to_have_count(1)
     expect_image(view, "2 / 3", "照片1.jpg")
-    page.keyboard.press("Escape")
+    ranked.keyboard.press("Escape")
     expect(view).to_have_count(0)
-    expect(page.locator('[class*="st-key-card-"]', has_text="照片1.jpg").locator(".mark-kept")).to_have_count(1)
+    expect(ranked.locator('[class*="st-key-card-"]', has_text="照片1.jpg").locator(".mark-kept")).to_have_count(1)
 
 
-def test_the_place_is_shown_after_a_click(page: Page, tmp_path: Path) -> None:
-    upload(page, photos(tmp_path))
-    rank(page, "红色")
-    expect_done(page)
-    view = enlarge(page)
+def test_the_place_is_shown_after_a_click(ranked: Page) -> None:
+    view = enlarge(ranked)
     expect_image(view, "1 / 3", "照片0.jpg")
     expect(view.get_by_text("31.5")).to_have_count(0)
     view.get_by_text("显示拍摄地点").click()
     expect(view.get_by_text("31.50000, 121.25000")).to_be_visible()
-    page.keyboard.press("Escape")
+    ranked.keyboard.press("Escape")
     expect(view).to_have_count(0)
 
 
@@ -102,16 +102,13 @@ def test_it_stays_open_at_its_image_while_a_ranking_ends(page: Page, tmp_path: P
 
 
 @pytest.mark.parametrize("width", [700, 1280, 1440])
-def test_stepping_moves_nothing_and_the_view_fits(page: Page, tmp_path: Path, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    upload(page, photos(tmp_path))
-    rank(page, "红色")
-    expect_done(page)
-    view = enlarge(page)
+def test_stepping_moves_nothing_and_the_view_fits(ranked: Page, width: int) -> None:
+    ranked.set_viewport_size({"width": width, "height": 900})
+    view = enlarge(ranked)
     expect_image(view, "1 / 3", "照片0.jpg")
     first = boxes(view)
     for position, name in (("2 / 3", "照片1.jpg"), ("3 / 3", "照片2.jpg")):
-        page.keyboard.press("ArrowRight")
+        ranked.keyboard.press("ArrowRight")
         expect_image(view, position, name)
         assert boxes(view) == first
     picture, image = view.locator(".st-key-view-picture").bounding_box(), view.locator("img").bounding_box()

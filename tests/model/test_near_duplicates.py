@@ -97,6 +97,13 @@ def test_images_without_cached_features_are_in_no_group(model: VisionLanguageMod
     assert ImageFeatureCache().near_duplicates([key]) == ()
 
 
+def test_the_same_images_are_grouped_once(model: VisionLanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [encode(BICYCLE), encode(BICYCLE.resize((300, 300)))]
+    first = groups(model, files)
+    monkeypatch.setattr("lychee_rerank.model.image_cache.group_near_duplicates", lambda _: pytest.fail("again"))
+    assert groups(model, files) == first
+
+
 def test_copies_are_alike_and_others_are_not_with_random_weights(checkpoint: Path) -> None:
     random_model, _ = load_model(checkpoint, dtype="float32", device_map="cpu")
     images = [encode(patchwork(seed)) for seed in range(4)]

@@ -11,7 +11,7 @@ from string import Formatter
 import pytest
 
 from lychee_rerank import errors, ui
-from lychee_rerank.errors import ModelError, PictureProblem, QueryError
+from lychee_rerank.errors import ModelChangedError, ModelError, PictureProblem, QueryError
 from lychee_rerank.text.score_parser import RULES
 from lychee_rerank.ui import i18n
 from lychee_rerank.ui.i18n import LANGUAGES, Language, t
@@ -111,6 +111,12 @@ def test_every_problem_of_an_image_has_a_text(speak: Callable[[Language], None],
 def test_every_error_of_a_query_has_a_text(speak: Callable[[Language], None], language: Language, code: str) -> None:
     speak(language)
     assert i18n.error_text(QueryError(code, "")) == t(f"query_{code}")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_another_model_than_that_of_a_ranking_has_a_text(speak: Callable[[Language], None], language: Language) -> None:
+    speak(language)
+    assert i18n.error_text(ModelChangedError()) == t("model_changed")
 
 
 def test_other_errors_keep_their_own_sentence(speak: Callable[[Language], None]) -> None:
